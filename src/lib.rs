@@ -1,1 +1,16 @@
-//! x
+//! devenv gives every git branch its own complete environment: the services of an ordinary compose file and
+//! a writable copy of the data.
+//!
+//! # Words
+//! environment: one running copy of the project · stack: the services as written · service: one entry of the
+//! stack · container: what the engine runs · desired, observed: wanted and found resources · plan, step,
+//! cause: what will be done, one act, why · event: what was done · template: a whole stack that we ship ·
+//! module: one service that we ship · recipe: how an image is built from source.
+//!
+//! # Rooms
+//! `base` (words shared by all) ← `compose`, `plan` (pure: text and data in, data out) ← `engine`, `postgres`,
+//! `machine`, `git` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui` (tells) ← `cli` (listens).
+//! `tests/layering.rs` keeps the imports so.
+
+pub mod base;
+pub mod compose;

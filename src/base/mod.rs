@@ -1,0 +1,7 @@
+//! What every room shares: names, events and failures. Imports nothing of ours.
+
+pub mod event;
+pub mod failure;
+
+pub use event::{Event, Events};
+pub use failure::{Failure, Kind, Place};

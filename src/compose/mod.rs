@@ -1,0 +1,1 @@
+//! Compose: text → tree → interpolate → merge → normalize → `Project` → validate. Pure.
