@@ -14,3 +14,6 @@
 
 pub mod base;
 pub mod compose;
+pub mod engine;
+pub mod plan;
+pub mod ui;
