@@ -1,0 +1,3 @@
+//! The engine: the only room that talks to it (bollard).
+
+pub mod endpoint;
