@@ -1,4 +1,5 @@
 //! The engine, over its API. The only door to bollard.
+pub mod endpoint;
 pub mod error;
 pub mod observe;
 mod translate;
