@@ -16,4 +16,5 @@ pub mod base;
 pub mod compose;
 pub mod engine;
 pub mod plan;
+pub mod supabase;
 pub mod ui;
