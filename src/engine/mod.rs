@@ -1,9 +1,37 @@
 //! The engine, over its API. The only door to bollard.
+
 pub mod endpoint;
 pub mod error;
+mod files;
 pub mod observe;
+pub mod perform;
+pub mod reach;
 mod translate;
 pub mod watch;
+
+use bollard::Docker;
+
+pub use error::Error;
+pub use observe::Scope;
+pub use perform::{Deployment, Purpose};
+
+/// A connection to an engine. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Engine {
-    pub(crate) docker: bollard::Docker,
+    docker: Docker,
+}
+
+impl Engine {
+    /// Uses a connection that [`endpoint::connect`] made.
+    #[must_use]
+    pub fn new(docker: Docker) -> Self {
+        Self { docker }
+    }
+
+    /// Whether the agreed API version is at least this one.
+    #[must_use]
+    pub fn speaks(&self, major: usize, minor: usize) -> bool {
+        let version = self.docker.client_version();
+        (version.major_version, version.minor_version) >= (major, minor)
+    }
 }

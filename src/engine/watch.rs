@@ -13,19 +13,23 @@ use super::Engine;
 use super::error::Error;
 use crate::plan::labels;
 
-/// Something that happened to a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The container's full id.
-    pub container: String,
-    /// `start`, `die`, `health_status: healthy`, `destroy`, … (Docker Engine API, `/events`).
-    pub action: String,
+/// Changes of a container's state (Docker Engine API, `/events`); the probes of health checks, which make
+/// most of the stream, are left out.
+const ACTIONS: [&str; 7] = ["start", "die", "health_status", "destroy", "pause", "unpause", "oom"];
+
+/// What the stream tells its listeners.
+#[derive(Debug, Clone)]
+enum Told {
+    /// Something happened to the container with this id.
+    Change(Arc<str>),
+    /// The stream ended, and with it all knowledge.
+    End,
 }
 
 /// A subscription to the changes of one project's containers. Ends when dropped.
 #[derive(Clone)]
 pub struct Watch {
-    changes: broadcast::Sender<Arc<Change>>,
+    changes: broadcast::Sender<Told>,
     _reader: Arc<Reader>,
 }
 
@@ -44,18 +48,21 @@ impl Engine {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
             ("label".to_owned(), vec![format!("{}={project}", labels::PROJECT)]),
+            ("event".to_owned(), ACTIONS.map(str::to_owned).to_vec()),
         ]);
-        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        // From the engine's own memory of recent events on: what happens before the subscription stands is
+        // told too. An event is only a reason to look, so one that is old does no harm.
+        let options = EventsOptionsBuilder::default().since("1").filters(&filters).build();
         let (changes, _) = broadcast::channel(1024);
         let sender = changes.clone();
         let mut events = Box::pin(self.docker.events(Some(options)));
         let reader = tokio::spawn(async move {
             while let Some(Ok(event)) = events.next().await {
                 let container = event.actor.and_then(|actor| actor.id).unwrap_or_default();
-                let change = Change { container, action: event.action.unwrap_or_default() };
                 // Nobody listening is no reason to stop: a waiter may come later.
-                let _ = sender.send(Arc::new(change));
+                let _ = sender.send(Told::Change(container.into()));
             }
+            let _ = sender.send(Told::End);
         });
         Watch { changes, _reader: Arc::new(Reader(reader)) }
     }
@@ -70,17 +77,17 @@ impl Watch {
 }
 
 /// One waiter's end of a [`Watch`].
-pub struct Listener(broadcast::Receiver<Arc<Change>>);
+pub struct Listener(broadcast::Receiver<Told>);
 
 impl Listener {
-    /// The next change of this container, or `None` when changes were lost (look again at the state).
-    pub async fn next(&mut self, container: &str) -> Result<Option<Arc<Change>>, Error> {
+    /// Waits until something happened to this container, or might have.
+    pub async fn next(&mut self, container: &str) -> Result<(), Error> {
         loop {
             match self.0.recv().await {
-                Ok(change) if change.container == container => return Ok(Some(change)),
-                Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => return Ok(None),
-                Err(broadcast::error::RecvError::Closed) => return Err(Error::EventsEnded),
+                Ok(Told::Change(changed)) if *changed == *container => return Ok(()),
+                Ok(Told::Change(_)) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => return Ok(()),
+                Ok(Told::End) | Err(broadcast::error::RecvError::Closed) => return Err(Error::EventsEnded),
             }
         }
     }
