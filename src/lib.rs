@@ -15,6 +15,7 @@
 pub mod base;
 pub mod compose;
 pub mod engine;
+pub mod ops;
 pub mod plan;
 pub mod supabase;
 pub mod ui;

@@ -29,6 +29,8 @@ pub enum Kind {
     Storage,
     /// Ended by Ctrl-C.
     Interrupted,
+    /// Ended by another signal; the exit code is 128 and its number.
+    Signalled(u8),
     /// A program run for the user ended with this status, which is passed on (`exec`, `run`).
     Status(u8),
 }
@@ -47,7 +49,7 @@ impl Kind {
             Self::Data => 7,
             Self::Storage => 8,
             Self::Interrupted => 130,
-            Self::Status(status) => status,
+            Self::Signalled(code) | Self::Status(code) => code,
         }
     }
 }

@@ -1,11 +1,14 @@
 //! The engine, over its API. The only door to bollard.
 
+mod copy;
 pub mod endpoint;
 pub mod error;
 mod files;
+pub mod inspect;
 pub mod observe;
 pub mod perform;
 pub mod reach;
+pub mod stream;
 mod translate;
 pub mod watch;
 
@@ -18,14 +21,18 @@ pub use perform::{Deployment, Purpose};
 /// A connection to an engine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine {
+    /// For questions that are answered at once.
     docker: Docker,
+    /// For work that is answered when it is done, and for streams.
+    patient: Docker,
 }
 
 impl Engine {
     /// Uses a connection that [`endpoint::connect`] made.
     #[must_use]
     pub fn new(docker: Docker) -> Self {
-        Self { docker }
+        let patient = docker.clone().with_timeout(endpoint::WORK);
+        Self { docker, patient }
     }
 
     /// Whether the agreed API version is at least this one.

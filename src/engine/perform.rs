@@ -210,20 +210,20 @@ impl Engine {
         }
         let options =
             CreateContainerOptionsBuilder::default().name(container_name).platform(&service.platform);
-        let created = self.docker.create_container(Some(options.build()), body).await;
+        let created = self.patient.create_container(Some(options.build()), body).await;
         let id = created.doing("create a container")?.id;
         let finished = async {
             for (network, endpoint) in made.later_networks() {
                 let request =
                     NetworkConnectRequest { container: id.clone(), endpoint_config: Some(endpoint) };
-                self.docker.connect_network(&network, request).await.doing("connect a network")?;
+                self.patient.connect_network(&network, request).await.doing("connect a network")?;
             }
             self.copy_secrets_and_configs(project, &resolved, &id).await
         };
         if let Err(error) = finished.await {
             // Half a container would be started by the next `up` as if it were whole.
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            let _ = self.docker.remove_container(&id, Some(options)).await;
+            let _ = self.patient.remove_container(&id, Some(options)).await;
             return Err(error);
         }
         if purpose.one_off.is_none() {
@@ -274,7 +274,7 @@ impl Engine {
             labels: Some(all),
             ..NetworkCreateRequest::default()
         };
-        self.docker.create_network(request).await.doing("create a network")?;
+        self.patient.create_network(request).await.doing("create a network")?;
         Ok(())
     }
 
@@ -299,31 +299,31 @@ impl Engine {
             labels: Some(all),
             ..VolumeCreateRequest::default()
         };
-        self.docker.create_volume(request).await.doing("create a volume")?;
+        self.patient.create_volume(request).await.doing("create a volume")?;
         Ok(())
     }
 
     /// Removes a network; one that is not there is as good as removed.
     pub async fn remove_network(&self, id: &str) -> Result<(), Error> {
-        gone(self.docker.remove_network(id).await.doing("remove a network"))
+        gone(self.patient.remove_network(id).await.doing("remove a network"))
     }
 
     /// Removes a volume with all that is in it; one that is not there is as good as removed.
     pub async fn remove_volume(&self, name: &str) -> Result<(), Error> {
         let options = RemoveVolumeOptionsBuilder::default().build();
-        gone(self.docker.remove_volume(name, Some(options)).await.doing("remove a volume"))
+        gone(self.patient.remove_volume(name, Some(options)).await.doing("remove a volume"))
     }
 
     /// Removes an image by one of its names.
     pub async fn remove_image(&self, image: &str) -> Result<(), Error> {
         let options = RemoveImageOptionsBuilder::default().build();
-        gone(self.docker.remove_image(image, Some(options), None).await.doing("remove an image").map(|_| ()))
+        gone(self.patient.remove_image(image, Some(options), None).await.doing("remove an image").map(|_| ()))
     }
 
     /// Starts a container; starting one that runs is no mistake.
     pub async fn start(&self, container: &str) -> Result<(), Error> {
         let options = None::<bollard::query_parameters::StartContainerOptions>;
-        self.docker.start_container(container, options).await.doing("start a container")
+        self.patient.start_container(container, options).await.doing("start a container")
     }
 
     /// Stops a container within `grace`, or within its own grace period.
@@ -332,7 +332,7 @@ impl Engine {
         if let Some(grace) = grace {
             options = options.t(whole_seconds(grace));
         }
-        gone(self.docker.stop_container(container, Some(options.build())).await.doing("stop a container"))
+        gone(self.patient.stop_container(container, Some(options.build())).await.doing("stop a container"))
     }
 
     /// Stops and starts a container.
@@ -341,36 +341,36 @@ impl Engine {
         if let Some(grace) = grace {
             options = options.t(whole_seconds(grace));
         }
-        self.docker.restart_container(container, Some(options.build())).await.doing("restart a container")
+        self.patient.restart_container(container, Some(options.build())).await.doing("restart a container")
     }
 
     /// Sends a signal to a container's first process.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), Error> {
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
-        self.docker.kill_container(container, Some(options)).await.doing("signal a container")
+        self.patient.kill_container(container, Some(options)).await.doing("signal a container")
     }
 
     /// Freezes a container's processes.
     pub async fn pause(&self, container: &str) -> Result<(), Error> {
-        self.docker.pause_container(container).await.doing("pause a container")
+        self.patient.pause_container(container).await.doing("pause a container")
     }
 
     /// Lets them go on.
     pub async fn unpause(&self, container: &str) -> Result<(), Error> {
-        self.docker.unpause_container(container).await.doing("unpause a container")
+        self.patient.unpause_container(container).await.doing("unpause a container")
     }
 
     /// Gives a container another name.
     pub async fn rename(&self, target: &Target, to: &str) -> Result<(), Error> {
         let options = RenameContainerOptionsBuilder::default().name(to).build();
-        self.docker.rename_container(target.handle(), options).await.doing("rename a container")
+        self.patient.rename_container(target.handle(), options).await.doing("rename a container")
     }
 
     /// Removes a container, running or not; one that is not there is as good as removed.
     pub async fn remove_container(&self, container: &str, volumes: bool) -> Result<(), Error> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(volumes).build();
         let removed =
-            self.docker.remove_container(container, Some(options)).await.doing("remove a container");
+            self.patient.remove_container(container, Some(options)).await.doing("remove a container");
         match removed {
             // Somebody else's removal of it is under way.
             Err(error) if error.is_conflict() => Ok(()),

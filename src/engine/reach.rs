@@ -99,7 +99,7 @@ impl Engine {
     pub async fn last_lines(&self, container: &str, count: usize) -> Vec<String> {
         let options =
             LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&count.to_string()).build();
-        let mut logs = Box::pin(self.docker.logs(container, Some(options)));
+        let mut logs = Box::pin(self.patient.logs(container, Some(options)));
         let mut text = String::new();
         while let Some(Ok(chunk)) = logs.next().await {
             text.push_str(&chunk.to_string());

@@ -21,7 +21,12 @@ const ACTIONS: [&str; 7] = ["start", "die", "health_status", "destroy", "pause",
 #[derive(Debug, Clone)]
 enum Told {
     /// Something happened to the container with this id.
-    Change(Arc<str>),
+    Change {
+        /// The container's full id.
+        id: Arc<str>,
+        /// Whether it was started.
+        started: bool,
+    },
     /// The stream ended, and with it all knowledge.
     End,
 }
@@ -55,12 +60,13 @@ impl Engine {
         let options = EventsOptionsBuilder::default().since("1").filters(&filters).build();
         let (changes, _) = broadcast::channel(1024);
         let sender = changes.clone();
-        let mut events = Box::pin(self.docker.events(Some(options)));
+        let mut events = Box::pin(self.patient.events(Some(options)));
         let reader = tokio::spawn(async move {
             while let Some(Ok(event)) = events.next().await {
-                let container = event.actor.and_then(|actor| actor.id).unwrap_or_default();
+                let id = event.actor.and_then(|actor| actor.id).unwrap_or_default().into();
+                let started = event.action.as_deref() == Some("start");
                 // Nobody listening is no reason to stop: a waiter may come later.
-                let _ = sender.send(Told::Change(container.into()));
+                let _ = sender.send(Told::Change { id, started });
             }
             let _ = sender.send(Told::End);
         });
@@ -82,12 +88,31 @@ pub struct Listener(broadcast::Receiver<Told>);
 impl Listener {
     /// Waits until something happened to this container, or might have.
     pub async fn next(&mut self, container: &str) -> Result<(), Error> {
+        self.until(|told| matches!(told, Told::Change { id, .. } if **id == *container)).await.map(|_| ())
+    }
+
+    /// Waits until anything happened.
+    pub async fn any(&mut self) -> Result<(), Error> {
+        self.until(|_| true).await.map(|_| ())
+    }
+
+    /// Waits until a container was started; says its id.
+    pub async fn started(&mut self) -> Result<String, Error> {
+        loop {
+            if let Some(Told::Change { id, started: true }) = self.until(|_| true).await? {
+                return Ok(id.to_string());
+            }
+        }
+    }
+
+    /// The next word that `wanted` accepts, or `None` when words were lost on the way.
+    async fn until(&mut self, wanted: impl Fn(&Told) -> bool) -> Result<Option<Told>, Error> {
         loop {
             match self.0.recv().await {
-                Ok(Told::Change(changed)) if *changed == *container => return Ok(()),
-                Ok(Told::Change(_)) => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => return Ok(()),
                 Ok(Told::End) | Err(broadcast::error::RecvError::Closed) => return Err(Error::EventsEnded),
+                Err(broadcast::error::RecvError::Lagged(_)) => return Ok(None),
+                Ok(told) if wanted(&told) => return Ok(Some(told)),
+                Ok(_) => {}
             }
         }
     }

@@ -32,6 +32,8 @@ pub struct Wishes {
     pub wait: bool,
     /// The service whose database gets migrations and seeds before its dependents start.
     pub prepare: Option<String>,
+    /// The service that `run` makes a container of its own for: all that it needs is planned, itself not.
+    pub one_off: Option<String>,
     /// What it says about images.
     pub images: images::Wishes,
 }
@@ -76,7 +78,11 @@ pub fn plan(project: &Project, observed: &Observed, wishes: &Wishes) -> Result<P
     work.plan_networks(&order)?;
     work.plan_volumes(&order)?;
     for name in &order.services {
-        work.plan_service(name, &order)?;
+        if wishes.one_off.as_ref() == Some(name) {
+            work.conditions(name, &project.services[name]);
+        } else {
+            work.plan_service(name, &order)?;
+        }
     }
     if wishes.wait && !wishes.no_start {
         work.wait_for_all(&order);

@@ -1,0 +1,135 @@
+//! Connects: one file a verb. Opens the doors, decides nothing about the domain, turns the rooms' errors into
+//! failures with a hint. The only room that reads the clock.
+
+pub mod apply;
+pub mod down;
+pub mod failures;
+pub mod files;
+pub mod lock;
+pub mod look;
+pub mod run;
+pub mod status;
+pub mod turn;
+pub mod up;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::{Events, Failure};
+use crate::compose::{self, Loaded};
+use crate::engine::endpoint::{self, Settings};
+use crate::engine::{Engine, Scope};
+use crate::plan::{Observed, names};
+
+/// What every command is given: where it was called, with what environment, and where its events go.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The directory the command was called in, or `-C`.
+    pub directory: PathBuf,
+    /// The environment's variables.
+    pub environment: BTreeMap<String, String>,
+    /// Which compose files, project and profiles.
+    pub choice: Choice,
+    /// Where events go.
+    pub events: Events,
+    /// How long to wait for another command on the same project.
+    pub lock_timeout: Duration,
+    /// How the command was called, for others who have to wait for it.
+    pub command_line: String,
+}
+
+/// The options that choose a project.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// `-f`, as given.
+    pub files: Vec<String>,
+    /// `-p`.
+    pub project: Option<String>,
+    /// `--project-directory`.
+    pub project_directory: Option<PathBuf>,
+    /// `--profile`.
+    pub profiles: Vec<String>,
+    /// `--env-file`.
+    pub env_files: Vec<PathBuf>,
+    /// Problems that are otherwise warnings end the command.
+    pub strict: bool,
+}
+
+impl Context {
+    /// Reads the project; warnings are told as they are found.
+    pub fn load(&self, targets: &[String]) -> Result<Loaded, Failure> {
+        let loaded = self.load_quietly(targets)?;
+        for warning in &loaded.warnings {
+            self.events.warn(warning);
+        }
+        Ok(loaded)
+    }
+
+    /// Reads the project and leaves its warnings to the caller.
+    pub fn load_quietly(&self, targets: &[String]) -> Result<Loaded, Failure> {
+        compose::load(&self.request(targets), &files::Disk)
+    }
+
+    /// What the loader is asked.
+    #[must_use]
+    pub fn request(&self, targets: &[String]) -> compose::Request {
+        compose::Request {
+            working_dir: self.directory.clone(),
+            files: self.choice.files.clone(),
+            project_name: self.choice.project.clone(),
+            project_directory: self.choice.project_directory.clone(),
+            profiles: self.choice.profiles.clone(),
+            env_files: self.choice.env_files.clone(),
+            environment: self.environment.clone(),
+            targets: targets.to_vec(),
+            ..compose::Request::default()
+        }
+    }
+
+    /// Connects to the engine that the environment names.
+    pub async fn engine(&self) -> Result<Engine, Failure> {
+        let endpoint = endpoint::resolve_here(&self.engine_settings()).map_err(failures::no_engine)?;
+        let docker = endpoint::connect(&endpoint, endpoint::WORK).await.map_err(failures::no_engine)?;
+        Ok(Engine::new(docker))
+    }
+
+    /// The project's name where it is said outside of a compose file.
+    #[must_use]
+    pub fn named_project(&self) -> Option<String> {
+        let variable = self.environment.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
+        self.choice.project.clone().or_else(|| variable.cloned())
+    }
+
+    /// What the environment says about the engine.
+    #[must_use]
+    pub fn engine_settings(&self) -> Settings {
+        let text = |name: &str| self.environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let path = |name: &str| text(name).map(PathBuf::from);
+        Settings {
+            docker_host: text("DOCKER_HOST"),
+            docker_context: text("DOCKER_CONTEXT"),
+            docker_config: path("DOCKER_CONFIG"),
+            tls_verify: text("DOCKER_TLS_VERIFY"),
+            cert_path: path("DOCKER_CERT_PATH"),
+            home: path("HOME"),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+        }
+    }
+}
+
+/// All that has to be looked at for a project.
+#[must_use]
+pub fn scope(project: &compose::Project) -> Scope {
+    Scope {
+        project: project.name.clone(),
+        images: names::images(project).map(|(_, image)| image).collect(),
+        networks: project.networks.values().map(|network| network.name.clone()).collect(),
+        volumes: project.volumes.values().map(|volume| volume.name.clone()).collect(),
+    }
+}
+
+/// What the engine holds for a project.
+pub async fn observe(engine: &Engine, project: &compose::Project) -> Result<Observed, Failure> {
+    engine.observe(&scope(project)).await.map_err(failures::engine)
+}
