@@ -14,3 +14,4 @@
 
 pub mod base;
 pub mod compose;
+pub mod engine;
