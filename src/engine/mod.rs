@@ -1,12 +1,16 @@
 //! The engine, over its API. The only door to bollard.
 
+pub mod build;
 mod copy;
+pub mod credentials;
 pub mod endpoint;
 pub mod error;
 mod files;
+pub mod image_name;
 pub mod inspect;
 pub mod observe;
 pub mod perform;
+pub mod pull;
 pub mod reach;
 pub mod stream;
 mod translate;
