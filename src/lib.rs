@@ -15,3 +15,4 @@
 pub mod base;
 pub mod compose;
 pub mod engine;
+pub mod machine;
