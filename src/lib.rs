@@ -16,3 +16,4 @@ pub mod base;
 pub mod compose;
 pub mod engine;
 pub mod machine;
+pub mod ops;
