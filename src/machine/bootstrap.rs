@@ -8,7 +8,7 @@
 //! machines whose own keyring is older than trixie.
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -59,7 +59,7 @@ const LEFT_OUT: [&str; 8] = [
 ];
 
 /// Removes what is of this machine. `$1` is the new root; the text is fixed, nothing is put into it.
-const CLEAN: &str = r#"--customize-hook=rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/resolv.conf" "$1/etc/hostname" && rm -rf "$1/var/cache/apt/archives" "$1/var/cache/debconf/templates.dat-old" "$1/var/log/apt" "$1/var/log/dpkg.log" "$1/var/log/alternatives.log" "$1/var/log/bootstrap.log""#;
+const CLEAN: &str = r#"--customize-hook=rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/resolv.conf" "$1/etc/hostname" && rm -rf "$1"/var/cache/apt/* "$1/var/cache/debconf/templates.dat-old" "$1/var/log/apt" "$1/var/log/dpkg.log" "$1/var/log/alternatives.log" "$1/var/log/bootstrap.log""#;
 
 /// A base file system that is being made.
 #[derive(Debug)]
@@ -67,20 +67,32 @@ pub struct RootFs {
     child: tokio::process::Child,
     /// Files that mmdebstrap reads; gone when this is dropped.
     files: Files,
-    last: Arc<Mutex<Last>>,
+    outcome: Outcome,
 }
 
-/// Why the stream ended early; the stream itself can only carry an I/O error.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    last: Arc<Mutex<Last>>,
+/// How the making ended; the stream itself can only carry an I/O error, which the engine's answer hides.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome(Arc<Mutex<Ended>>);
+
+#[derive(Debug, Default)]
+struct Ended {
+    last: Last,
+    failed: Option<ExitStatus>,
 }
 
 impl Outcome {
-    /// The last lines that mmdebstrap wrote.
+    fn with<T>(&self, change: impl FnOnce(&mut Ended) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The failure of mmdebstrap, with the last lines that it wrote; none while it works and when it succeeded.
     #[must_use]
-    pub fn last_lines(&self) -> Vec<String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub fn failure(&self) -> Option<MachineError> {
+        self.with(|ended| {
+            let program = "mmdebstrap".to_owned();
+            let status = ended.failed?.code();
+            Some(MachineError::ProgramFailed { program, status, last: ended.last.take() })
+        })
     }
 }
 
@@ -173,25 +185,25 @@ impl RootFs {
             .stderr(Stdio::piped())
             .kill_on_drop(false);
         let mut child = command.spawn().map_err(|source| cannot_run("mmdebstrap", source))?;
-        let last = Arc::new(Mutex::new(Last::default()));
+        let outcome = Outcome::default();
         if let Some(err) = child.stderr.take() {
             let (tell, mut told) = tokio::sync::mpsc::channel(64);
             tokio::spawn(lines(err, tell));
-            let last = Arc::clone(&last);
+            let outcome = outcome.clone();
             tokio::spawn(async move {
                 while let Some(text) = told.recv().await {
                     line(&text);
-                    last.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                    outcome.with(|ended| ended.last.push(text));
                 }
             });
         }
-        Ok(Self { child, files, last })
+        Ok(Self { child, files, outcome })
     }
 
     /// What can be asked when the stream is gone.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        Outcome { last: Arc::clone(&self.last) }
+        self.outcome.clone()
     }
 
     /// The file system as a tar stream. It ends with an error unless mmdebstrap succeeded, so that an engine
@@ -205,7 +217,10 @@ impl RootFs {
             }
             match self.child.wait().await {
                 Ok(status) if status.success() => {}
-                Ok(status) => yield Err(std::io::Error::other(format!("mmdebstrap ended with {status}"))),
+                Ok(status) => {
+                    self.outcome.with(|ended| ended.failed = Some(status));
+                    yield Err(std::io::Error::other("mmdebstrap failed"));
+                }
                 Err(problem) => yield Err(problem),
             }
             drop(self.files);

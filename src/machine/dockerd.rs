@@ -129,8 +129,17 @@ async fn choose_iptables(programs: &Programs) -> Result<Option<String>, MachineE
 /// The engine that runs already according to its pid file.
 fn running(pid_file: &Path) -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    matches!(name.trim(), "dockerd" | "containerd").then_some(pid)
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    is_engine(&stat).then_some(pid)
+}
+
+/// Whether `/proc/PID/stat` is that of an engine or its containerd that lives. A dead one stays in the table
+/// until its parent asks for it, which the first process of a container may never do.
+fn is_engine(stat: &str) -> bool {
+    let Some((before, after)) = stat.rsplit_once(')') else { return false };
+    let name = before.split_once('(').map_or("", |(_, name)| name);
+    let alive = !matches!(after.trim_start().chars().next(), Some('Z' | 'X') | None);
+    alive && matches!(name, "dockerd" | "containerd")
 }
 
 /// Starts the engine through systemd.
@@ -233,6 +242,14 @@ mod tests {
         std::fs::write(&file, std::process::id().to_string()).unwrap();
         assert_eq!(running(&file), None);
         assert_eq!(running(&dir.path().join("none")), None);
+    }
+
+    #[test]
+    fn the_dead_do_not_count() {
+        assert!(is_engine("48 (dockerd) S 1 48"));
+        assert!(!is_engine("48 (dockerd) Z 1 48"));
+        assert!(!is_engine("48 (a) dockerd) S 1 48"));
+        assert!(!is_engine(""));
     }
 
     #[tokio::test]

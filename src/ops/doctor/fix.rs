@@ -182,7 +182,12 @@ async fn make(programs: &Programs, engine: &Docker, events: &Events) -> Result<(
     if first == Mirror::default() {
         return Err(failure);
     }
-    events.tell(Event::warning(format!("{} does not serve Debian trixie: {failure}", first.archive)));
+    let reason = failure.evidence.iter().find(|line| line.starts_with("E:"));
+    events.tell(Event::warning(format!(
+        "{failure}{}; trying {}",
+        reason.map_or_else(String::new, |line| format!(" ({line})")),
+        apt::DEBIAN
+    )));
     make_from(programs, engine, &Mirror::default(), events).await
 }
 
@@ -199,10 +204,10 @@ async fn make_from(
     let root = RootFs::start(programs, mirror, &access, own_keys, move |line| progress(&told, BASE, line))
         .map_err(|problem| failed(&message, problem))?;
     let outcome = root.outcome();
-    base_image::import(engine, root.stream()).await.map_err(|problem| {
-        let failure = Failure::new(Kind::Failed, message)
-            .source(problem)
-            .hint("mmdebstrap must reach the mirror: check this machine's network, proxy and apt sources");
-        Box::new(outcome.last_lines().into_iter().fold(failure, Failure::evidence))
-    })
+    let Err(problem) = base_image::import(engine, root.stream()).await else { return Ok(()) };
+    Err(Box::new(match outcome.failure() {
+        Some(problem) => failed(&message, problem)
+            .hint("mmdebstrap must reach the mirror: check this machine's network, proxy and apt sources"),
+        None => Failure::new(Kind::Failed, message).source(problem).hint("the engine's log says why"),
+    }))
 }
