@@ -15,6 +15,7 @@
 pub mod base;
 pub mod compose;
 pub mod engine;
+pub mod machine;
 pub mod ops;
 pub mod plan;
 pub mod supabase;

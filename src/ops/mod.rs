@@ -2,6 +2,7 @@
 //! failures with a hint. The only room that reads the clock.
 
 pub mod apply;
+pub mod doctor;
 pub mod down;
 pub mod failures;
 pub mod files;

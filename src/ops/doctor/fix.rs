@@ -1,0 +1,213 @@
+//! Making the machine ready: install the engine, start it, obtain the base image, install git.
+
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+
+use super::judge::{Engine, Facts, Registry, Remedy, remedies};
+use super::{Request, gather};
+use crate::base::{Event, Events, Failure, Kind};
+use crate::engine::base_image;
+use crate::engine::endpoint;
+use crate::machine::apt::{self, Mirror};
+use crate::machine::bootstrap::{self, RootFs};
+use crate::machine::{MachineError, Programs, dockerd};
+
+/// How long one attempt to talk to an engine that starts may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Does what can be done; answers with what was changed and, by the id of their check, what failed.
+pub(super) async fn fix(request: &Request, events: &Events) -> (Vec<String>, Vec<(&'static str, Failure)>) {
+    let programs = gather::programs(request);
+    let mut tried = Vec::new();
+    let mut fixed = Vec::new();
+    let mut failures = Vec::new();
+    loop {
+        // Each remedy may show the next: an engine that was installed may have to be started.
+        let facts = gather::gather(request, false).await;
+        let Some(remedy) = remedies(&facts).into_iter().find(|remedy| !tried.contains(remedy)) else {
+            return (fixed, failures);
+        };
+        tried.push(remedy);
+        let outcome = match remedy {
+            // The commands are shown by the check instead.
+            _ if !facts.user.is_root() && remedy != Remedy::ObtainBaseImage => continue,
+            Remedy::InstallEngine => install(&programs, "Engine", &dockerd::PACKAGES, events).await,
+            Remedy::StartEngine => start(request, &programs, &facts, events).await,
+            Remedy::ObtainBaseImage => obtain(request, &programs, &facts, events).await,
+            Remedy::InstallGit => install(&programs, "Git", &["git"], events).await,
+        };
+        match outcome {
+            Ok(done) => fixed.extend(done),
+            Err(failure) => {
+                events
+                    .tell(Event::Failed { subject: subject(remedy).to_owned(), reason: failure.to_string() });
+                failures.push((remedy.check(), *failure));
+            }
+        }
+    }
+}
+
+fn subject(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::InstallEngine | Remedy::StartEngine => "Engine",
+        Remedy::ObtainBaseImage => "Base image",
+        Remedy::InstallGit => "Git",
+    }
+}
+
+/// One line of what a long work says.
+fn progress(events: &Events, subject: &str, detail: &str) {
+    let detail = detail.chars().filter(|c| !c.is_control()).take(200).collect();
+    events.tell(Event::Progress { subject: subject.to_owned(), detail, done: None, total: None });
+}
+
+fn started(events: &Events, subject: &str, doing: &str) -> Instant {
+    events.tell(Event::Started { subject: subject.to_owned(), doing: doing.to_owned() });
+    Instant::now()
+}
+
+fn done(events: &Events, subject: &str, outcome: &str, since: Instant) {
+    events.tell(Event::Done {
+        subject: subject.to_owned(),
+        outcome: outcome.to_owned(),
+        took: since.elapsed(),
+    });
+}
+
+fn failed(message: &str, problem: MachineError) -> Box<Failure> {
+    let failure = problem.evidence().iter().fold(Failure::new(Kind::Failed, message), |failure, line| {
+        failure.evidence(line.chars().filter(|c| !c.is_control()).collect::<String>())
+    });
+    Box::new(failure.source(problem))
+}
+
+async fn install(
+    programs: &Programs,
+    subject: &str,
+    packages: &[&str],
+    events: &Events,
+) -> Result<Vec<String>, Box<Failure>> {
+    let since = started(events, subject, "installing");
+    apt::install(programs, packages, |line| progress(events, subject, line)).await.map_err(|problem| {
+        Box::new(
+            failed("the packages cannot be installed", problem)
+                .hint("`apt-get update` must work on this machine: check its network, proxy and sources"),
+        )
+    })?;
+    done(events, subject, "installed", since);
+    Ok(vec![format!("installed {}", packages.join(", "))])
+}
+
+async fn start(
+    request: &Request,
+    programs: &Programs,
+    facts: &Facts,
+    events: &Events,
+) -> Result<Vec<String>, Box<Failure>> {
+    let Some(endpoint) = &facts.endpoint else { return Ok(Vec::new()) };
+    let since = started(events, "Engine", "starting");
+    let cannot = |problem| failed("the engine cannot be started", problem);
+    let mut changed = Vec::new();
+    if facts.systemd {
+        dockerd::start_by_systemd(programs)
+            .await
+            .map_err(|problem| Box::new(cannot(problem).hint("see `journalctl -u docker -n 50`")))?;
+        endpoint::connect(endpoint, ATTEMPT)
+            .await
+            .map_err(|problem| Box::new(crate::ops::engine::failure(&problem)))?;
+        changed.push("started the engine through systemd".to_owned());
+    } else {
+        for change in dockerd::prepare(programs).await.map_err(cannot)? {
+            progress(events, "Engine", &change);
+            changed.push(change);
+        }
+        let ready = async || endpoint::connect(endpoint, ATTEMPT).await.ok();
+        dockerd::start(programs, &request.start, ready).await.map_err(cannot)?;
+        changed.push(format!("started the engine; its log is {}", request.start.log.display()));
+    }
+    done(events, "Engine", "answers", since);
+    Ok(changed)
+}
+
+const BASE: &str = "Base image";
+
+async fn obtain(
+    request: &Request,
+    programs: &Programs,
+    facts: &Facts,
+    events: &Events,
+) -> Result<Vec<String>, Box<Failure>> {
+    let (_, engine) = crate::ops::engine::open(&request.engine).await?;
+    let since = started(events, BASE, "obtaining");
+    let mut registry = gather::direct().await;
+    if let (Registry::Unreached(_), Engine::Answers(engine)) = (&registry, &facts.engine) {
+        registry = gather::through(&engine.proxies, &engine.mirrors).await.unwrap_or(registry);
+    }
+    let mut pull_failure = match registry {
+        Registry::Unreached(why) => why,
+        Registry::Reached(_) | Registry::NotAsked => String::new(),
+    };
+    if pull_failure.is_empty() {
+        match base_image::pull(&engine, |line| progress(events, BASE, line)).await {
+            Ok(()) => {
+                done(events, BASE, "pulled", since);
+                return Ok(vec![format!("pulled {} as {}", base_image::OFFICIAL, base_image::NAME)]);
+            }
+            Err(problem) => pull_failure = problem.to_string(),
+        }
+    }
+    progress(events, BASE, &format!("no registry ({pull_failure}): making it from Debian's packages"));
+    if !facts.user.is_root() || !facts.distribution.family.has_apt() {
+        return Err(Box::new(
+            Failure::new(Kind::Unreachable, format!("no registry answers ({pull_failure})"))
+                .hint("run the commands of this check as root, or reach a registry"),
+        ));
+    }
+    let mut changed = Vec::new();
+    if !facts.mmdebstrap {
+        changed.extend(install(programs, BASE, &bootstrap::PACKAGES, events).await?);
+    }
+    make(programs, &engine, events).await?;
+    done(events, BASE, "made from Debian's packages", since);
+    changed.push(format!("made {} from Debian's packages", base_image::NAME));
+    Ok(changed)
+}
+
+/// Makes the base image from the mirror that this machine uses, and from Debian's own where that one fails
+/// (a company's mirror may have no trixie).
+async fn make(programs: &Programs, engine: &Docker, events: &Events) -> Result<(), Box<Failure>> {
+    let first = apt::mirror_of_this_machine().unwrap_or_default();
+    let Err(failure) = make_from(programs, engine, &first, events).await else { return Ok(()) };
+    if first == Mirror::default() {
+        return Err(failure);
+    }
+    let reason = failure.evidence.iter().find(|line| line.starts_with("E:"));
+    events.tell(Event::warning(format!(
+        "{failure}{}; trying {}",
+        reason.map_or_else(String::new, |line| format!(" ({line})")),
+        apt::DEBIAN
+    )));
+    make_from(programs, engine, &Mirror::default(), events).await
+}
+
+async fn make_from(
+    programs: &Programs,
+    engine: &Docker,
+    mirror: &Mirror,
+    events: &Events,
+) -> Result<(), Box<Failure>> {
+    let message = format!("the base image cannot be made from {}", mirror.archive);
+    let access = apt::access(programs).await.unwrap_or_default();
+    let own_keys = !apt::has_keys_of_trixie();
+    let told = events.clone();
+    let root = RootFs::start(programs, mirror, &access, own_keys, move |line| progress(&told, BASE, line))
+        .map_err(|problem| failed(&message, problem))?;
+    let outcome = root.outcome();
+    let Err(problem) = base_image::import(engine, root.stream()).await else { return Ok(()) };
+    Err(Box::new(match outcome.failure() {
+        Some(problem) => failed(&message, problem)
+            .hint("mmdebstrap must reach the mirror: check this machine's network, proxy and apt sources"),
+        None => Failure::new(Kind::Failed, message).source(problem).hint("the engine's log says why"),
+    }))
+}
