@@ -14,4 +14,5 @@
 
 pub mod base;
 pub mod compose;
+pub mod postgres;
 pub mod supabase;
