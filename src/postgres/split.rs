@@ -248,7 +248,10 @@ impl<'a> Scanner<'a> {
     /// A text and, where it has escapes, the texts that continue it on later lines.
     fn skip_text(&mut self, escapes: bool) -> Result<(), ()> {
         self.skip_quoted(b'\'', escapes)?;
-        while escapes {
+        if !escapes {
+            return Ok(());
+        }
+        loop {
             let end = self.at;
             let mut newline = false;
             loop {
@@ -265,11 +268,10 @@ impl<'a> Scanner<'a> {
             }
             if !newline || self.peek(0) != Some(b'\'') {
                 self.at = end;
-                break;
+                return Ok(());
             }
             self.skip_quoted(b'\'', true)?;
         }
-        Ok(())
     }
 
     fn skip_quoted(&mut self, quote: u8, escapes: bool) -> Result<(), ()> {
