@@ -18,5 +18,6 @@ pub mod engine;
 pub mod machine;
 pub mod ops;
 pub mod plan;
+pub mod postgres;
 pub mod supabase;
 pub mod ui;

@@ -1,10 +1,12 @@
 //! The engine, over its API. The only door to bollard.
 
+pub mod base_image;
 pub mod build;
 mod copy;
 pub mod credentials;
 pub mod endpoint;
 pub mod error;
+pub mod facts;
 mod files;
 pub mod image_name;
 pub mod inspect;

@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod doctor;
+pub mod engine;
 pub mod down;
 pub mod failures;
 pub mod files;

@@ -10,6 +10,9 @@ pub const LOCAL_JWT_SECRET: &str = "super-secret-jwt-token-with-at-least-32-char
 
 /// The token for a database role, signed with `secret`. Its claims and their order are the CLI's, and so is
 /// its far expiry: the same secret gives the same key for ever.
+///
+/// # Panics
+/// Never: HMAC takes a key of any length.
 #[must_use]
 pub fn sign(role: &str, secret: &str) -> String {
     let claims = format!(r#"{{"iss":"supabase-demo","role":"{role}","exp":1983812996}}"#);
