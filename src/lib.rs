@@ -13,6 +13,7 @@
 //! `tests/layering.rs` keeps the imports so.
 
 pub mod base;
+pub mod cli;
 pub mod compose;
 pub mod engine;
 pub mod machine;

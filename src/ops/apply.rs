@@ -139,9 +139,8 @@ fn subject(act: &Act) -> String {
     match act {
         Act::CreateNetwork { name, .. } | Act::RemoveNetwork { name, .. } => format!("network {name}"),
         Act::CreateVolume { name, .. } | Act::RemoveVolume { name } => format!("volume {name}"),
-        Act::Pull { image, .. } | Act::Build { image, .. } | Act::RemoveImage { image } => {
-            format!("image {image}")
-        }
+        // Under the image's plain name, as the builder and the puller tell their progress.
+        Act::Pull { image, .. } | Act::Build { image, .. } | Act::RemoveImage { image } => image.clone(),
         Act::Create { target, replaces, .. } => format!("container {}", replaces.as_ref().unwrap_or(&target.name)),
         Act::Rename { to, .. } => format!("container {to}"),
         Act::Start { target }

@@ -2,36 +2,9 @@
 
 use crate::base::{Failure, Kind};
 use crate::compose::Project;
-use crate::engine::endpoint::EndpointError;
 use crate::engine::error::Error;
 use crate::engine::reach::Unreached;
 use crate::plan::Goal;
-
-/// There is no engine to talk to.
-#[must_use]
-pub fn no_engine(error: EndpointError) -> Failure {
-    use EndpointError as E;
-    let hint = match &error {
-        E::ContextMissing { .. } => "see `docker context ls`, or unset DOCKER_CONTEXT".to_owned(),
-        E::Settings { path, .. } => format!("mend {}, or set DOCKER_HOST", path.display()),
-        E::Unsupported { .. } => "use unix:///path, tcp://host:port, or a context with one of them".to_owned(),
-        E::SocketMissing { .. } | E::Refused { .. } => {
-            "`devenv doctor --fix` installs and starts an engine".to_owned()
-        }
-        E::Denied { owner: Some(owner), .. } if owner.group_may && owner.listed => {
-            format!("you are in group `{}` since your last login: log in again", owner.group)
-        }
-        E::Denied { owner: Some(owner), .. } if owner.group_may => {
-            format!("join the group that may: `sudo usermod -aG {} $USER`, then log in again", owner.group)
-        }
-        E::Denied { .. } => "ask who owns the socket, or set DOCKER_HOST to an engine of your own".to_owned(),
-        E::Unreachable { .. } | E::Silent { .. } | E::NotAnEngine { .. } | E::Tls { .. } => {
-            "look at it with `devenv doctor`; DOCKER_HOST or the docker context names the engine".to_owned()
-        }
-        E::TooOld { .. } => "update the engine; `devenv doctor` says which one it is".to_owned(),
-    };
-    Failure::new(Kind::Unreachable, error.to_string()).hint(hint)
-}
 
 /// The engine did not do what it was asked.
 #[must_use]

@@ -8,6 +8,7 @@ pub mod down;
 pub mod failures;
 pub mod files;
 pub mod lock;
+pub mod images;
 pub mod look;
 pub mod run;
 pub mod status;
@@ -15,13 +16,15 @@ pub mod turn;
 pub mod up;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::base::{Events, Failure};
+use crate::base::{Events, Failure, Kind, Place};
 use crate::compose::{self, Loaded};
-use crate::engine::endpoint::{self, Settings};
-use crate::engine::{Engine, Scope};
+use crate::engine::credentials::Credentials;
+use crate::engine::endpoint::Settings;
+use crate::engine::{Engine, Lent, Scope, build};
+use crate::machine::authorities;
 use crate::plan::{Observed, names};
 
 /// What every command is given: where it was called, with what environment, and where its events go.
@@ -91,9 +94,30 @@ impl Context {
 
     /// Connects to the engine that the environment names.
     pub async fn engine(&self) -> Result<Engine, Failure> {
-        let endpoint = endpoint::resolve_here(&self.engine_settings()).map_err(failures::no_engine)?;
-        let docker = endpoint::connect(&endpoint, endpoint::WORK).await.map_err(failures::no_engine)?;
-        Ok(Engine::new(docker))
+        let (endpoint, docker) = engine::open(&self.engine_settings()).await?;
+        let named = self.environment.get("SSL_CERT_FILE").map(Path::new);
+        let lent = Lent {
+            endpoint: build::Endpoint::from_host(&endpoint.host.to_string())
+                .ok_or_else(|| Failure::new(Kind::Unreachable, format!("{} takes no builds", endpoint.host)))?,
+            ca_bundle: authorities::find(named, |path| std::fs::read_to_string(path)).map(|bundle| bundle.path),
+            credentials: self.credentials()?,
+        };
+        Ok(Engine::new(docker, lent))
+    }
+
+    /// Logins of registries, from Docker's own settings.
+    fn credentials(&self) -> Result<Credentials, Failure> {
+        let home = self.environment.get("HOME").map(|home| PathBuf::from(home).join(".docker"));
+        let directory = self.environment.get("DOCKER_CONFIG").map(PathBuf::from).or(home);
+        let Some(path) = directory.map(|directory| directory.join("config.json")) else {
+            return Ok(Credentials::default());
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Credentials::parse(&text).map_err(|error| {
+                Failure::new(Kind::Files, "Docker's settings cannot be read").at(Place::file(path)).source(error)
+            }),
+            Err(_) => Ok(Credentials::default()),
+        }
     }
 
     /// The project's name where it is said outside of a compose file.

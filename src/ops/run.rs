@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -127,26 +128,22 @@ pub struct OneOff {
     pub no_deps: bool,
     /// Publish the service's ports.
     pub service_ports: bool,
-    /// Ports to publish besides, in the short form.
-    pub publish: Vec<String>,
-    /// Volumes besides, in the short form.
-    pub volumes: Vec<String>,
     /// Answer to the service's name.
     pub use_aliases: bool,
     /// Do not wait for it.
     pub detach: bool,
-    /// What distinguishes its name.
-    pub slug: String,
     /// Build the image first.
     pub build: bool,
 }
 
-/// Runs a one-off container; its exit code becomes ours. With `detach` its name is the answer.
-pub async fn run(
+/// Runs a one-off container; its exit code becomes ours. With `detach` its name is the answer. `take` is
+/// called when the dependencies are ready; what it answers is held while the container has the terminal.
+pub async fn run<T>(
     context: &Context,
     one_off: &OneOff,
     wait_timeout: std::time::Duration,
     terminal: Terminal,
+    take: impl FnOnce() -> T,
 ) -> Result<Option<String>, Failure> {
     let loaded = context.load(std::slice::from_ref(&one_off.service))?;
     let project = &loaded.project;
@@ -162,13 +159,12 @@ pub async fn run(
     hands.ports_are_free(&plan).await?;
     apply(&plan, &hands, &context.events).await?;
     let service = altered(service, one_off, terminal);
-    let name = one_off
-        .name
-        .clone()
-        .unwrap_or_else(|| format!("{}-{}-run-{}", project.name, one_off.service, one_off.slug));
+    let slug = slug();
+    let name =
+        one_off.name.clone().unwrap_or_else(|| format!("{}-{}-run-{slug}", project.name, one_off.service));
     let purpose = Purpose {
         number: 1,
-        one_off: Some(&one_off.slug),
+        one_off: Some(&slug),
         use_aliases: one_off.use_aliases,
         interactive: terminal.stdin && !one_off.detach,
         ..Purpose::default()
@@ -176,7 +172,9 @@ pub async fn run(
     let created = engine.create_container(hands.deployment(), &one_off.service, &service, &name, &purpose).await;
     let id = created.map_err(|error| failures::step("created", &name, error))?;
     drop(lock);
+    let taken = take();
     let ended = interact(&engine, &id, &name, one_off.detach, terminal).await;
+    drop(taken);
     if one_off.remove && !one_off.detach {
         // Its own failure says more than that of the clean-up.
         let removed = engine.remove_container(&id, true).await.map_err(failures::engine);
@@ -185,6 +183,14 @@ pub async fn run(
         return finish(code, name, one_off.detach);
     }
     finish(ended?, name, one_off.detach)
+}
+
+/// What distinguishes a one-off's name: the clock and the process make two alike unlikely, and the engine
+/// refuses a name that is taken.
+fn slug() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seed = format!("{}-{}", now.as_nanos(), std::process::id());
+    hex::encode(&Sha256::digest(seed)[..6])
 }
 
 fn finish(code: i64, name: String, detach: bool) -> Result<Option<String>, Failure> {

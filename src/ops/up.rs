@@ -276,8 +276,8 @@ impl Perform for Hands<'_> {
             Act::RemoveImage { image } => {
                 engine.remove_image(image).await.map_err(failures::engine).map(|()| "removed")
             }
-            Act::Pull { image, service } => self.pull(image, service).await.map(|()| "pulled"),
-            Act::Build { image, service } => self.build(image, service).await.map(|()| "built"),
+            Act::Pull { image, service } => super::images::pull(self.context, engine, deployment, image, service).await.map(|()| "pulled"),
+            Act::Build { image, service } => super::images::build(self.context, engine, deployment, image, service).await.map(|()| "built"),
             Act::Create { target, number, replaces, inherit } => {
                 let purpose = Purpose {
                     number: *number,
@@ -338,12 +338,6 @@ impl Perform for Hands<'_> {
 }
 
 impl Hands<'_> {
-    async fn pull(&self, image: &str, _service: &str) -> Result<(), Failure> {
-        Err(Failure::new(Kind::Unreachable, format!("pull {image}")))
-    }
-    async fn build(&self, image: &str, _service: &str) -> Result<(), Failure> {
-        Err(Failure::new(Kind::Unreachable, format!("build {image}")))
-    }
     async fn prepare(&self, _service: &str) -> Result<(), Failure> {
         Ok(())
     }

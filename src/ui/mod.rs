@@ -6,6 +6,7 @@
 mod failure;
 mod progress;
 mod table;
+pub mod terminal;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex};
@@ -97,6 +98,15 @@ impl Ui {
         {
             std::process::exit(0);
         }
+    }
+
+    /// A line of somebody else's output on stdout, behind a name in the colour of its number.
+    pub fn prefixed(&self, name: &str, width: usize, number: usize, line: &str) {
+        const COLORS: [fn(Style) -> Style; 6] =
+            [Style::cyan, Style::yellow, Style::green, Style::magenta, Style::blue, Style::red];
+        let style = COLORS[number % COLORS.len()](Style::new());
+        let prefix = style.apply_to(format!("{name:<width$} |"));
+        self.line(format!("{prefix} {line}"));
     }
 
     /// One JSON document on stdout.
