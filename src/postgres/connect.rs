@@ -4,13 +4,53 @@ use std::fmt;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Row};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::postgres::Error;
 
 /// An open connection.
-pub struct Database(pub(super) PgConnection);
+pub struct Database {
+    pub(super) connection: PgConnection,
+    /// What the database or the role sets for its sessions and sqlx sets otherwise.
+    settings: Vec<(String, String)>,
+}
+
+impl Database {
+    fn new(connection: PgConnection) -> Self {
+        Self { connection, settings: Vec::new() }
+    }
+
+    /// Asks which of the settings that sqlx makes at the start of every session are the users' to make.
+    pub(super) async fn learn_settings(&mut self) -> Result<(), Error> {
+        let rows = sqlx::raw_sql(SETTINGS).fetch_all(&mut self.connection).await?;
+        self.settings =
+            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<sqlx::Result<_>>()?;
+        Ok(())
+    }
+
+    /// Makes the session as it is for any other program: what a file has set must not change what the next
+    /// one does, and a time without a zone must mean the same as in `psql`.
+    pub(super) async fn reset(&mut self) -> Result<(), Error> {
+        sqlx::raw_sql("RESET ALL").execute(&mut self.connection).await?;
+        for (name, value) in &self.settings {
+            let query = sqlx::query("SELECT pg_catalog.set_config($1, $2, false)").bind(name).bind(value);
+            query.persistent(false).execute(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The nearest `ALTER … SET` of a setting that sqlx sets by itself.
+const SETTINGS: &str = "
+SELECT DISTINCT ON (1) lower(split_part(c, '=', 1)), substr(c, strpos(c, '=') + 1)
+FROM pg_catalog.pg_db_role_setting s
+JOIN pg_catalog.pg_database d ON d.datname = current_database()
+JOIN pg_catalog.pg_roles r ON r.rolname = session_user,
+unnest(s.setconfig) c
+WHERE s.setdatabase IN (0, d.oid) AND s.setrole IN (0, r.oid)
+  AND lower(split_part(c, '=', 1)) IN ('timezone', 'datestyle', 'extra_float_digits')
+ORDER BY 1, s.setrole <> 0 DESC, s.setdatabase <> 0 DESC";
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +82,10 @@ impl Password {
     #[must_use]
     pub fn new(password: impl Into<String>) -> Self {
         Self(password.into())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -82,7 +126,7 @@ pub async fn connect(target: &Target, patience: Duration) -> Result<Database, Er
     loop {
         let left = patience.saturating_sub(start.elapsed()).max(PAUSES[1]);
         match timeout(left, PgConnection::connect_with(&options)).await {
-            Ok(Ok(connection)) => return Ok(Database(connection)),
+            Ok(Ok(connection)) => return Ok(Database::new(connection)),
             Ok(Err(error)) if may_pass(&error) => last = Some(error),
             Ok(Err(error)) => {
                 return Err(match Error::from(error) {

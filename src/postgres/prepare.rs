@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::base::{Event, Events, Failure, Kind, Place};
 use crate::postgres::script::{Record, Script, record_seed, simple};
 use crate::postgres::state::{State, Stub, state};
-use crate::postgres::{Database, Error, Target, connect};
+use crate::postgres::{Database, Error, Password, Target, connect};
 
 /// Reads a file; this room opens none itself.
 pub type Read<'a> = &'a (dyn Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync);
@@ -29,6 +29,8 @@ pub struct Prepare {
     pub patience: Duration,
     /// `supabase/roles.sql`, when there is one: run once, before everything else.
     pub roles: Option<PathBuf>,
+    /// The secrets of `[db.vault]`, written before migrations are applied, as the CLI does.
+    pub vault: Vec<(String, Password)>,
     /// The migrations in their order; none when they are switched off.
     pub migrations: Option<Vec<Migration>>,
     /// The seeds in their order.
@@ -108,7 +110,8 @@ pub async fn prepare(request: &Prepare, read: Read<'_>, events: &Events) -> Resu
             if !known.provisioned() {
                 provision(database).await.map_err(lost)?;
             }
-            work.carry_out(database, &known, read, events, &mut prepared).await?;
+            database.learn_settings().await.map_err(lost)?;
+            work.carry_out(database, request, &known, read, events, &mut prepared).await?;
             // An extension may have been installed.
             known = state(database).await.map_err(lost)?;
         }
@@ -190,6 +193,7 @@ impl<'a> Work<'a> {
     async fn carry_out(
         &self,
         database: &mut Database,
+        request: &Prepare,
         known: &State,
         read: Read<'_>,
         events: &Events,
@@ -206,6 +210,13 @@ impl<'a> Work<'a> {
         }
         if let Some((path, hash)) = &self.roles {
             prepared.roles = roles(database, path, hash, known, read, events).await?;
+        }
+        if !self.migrations.is_empty() {
+            for (name, secret) in &request.vault {
+                let failed =
+                    |error: Error| error.failing(format!("the vault secret `{name}` cannot be written"));
+                keep_secret(database, name, secret).await.map_err(failed)?;
+            }
         }
         let newest = known.migrations.last();
         for (migration, script) in self.migrations.iter().zip(&scripts) {
@@ -265,6 +276,17 @@ async fn roles(
     }
 }
 
+/// Writes a secret into the vault, over the one of that name.
+async fn keep_secret(database: &mut Database, name: &str, secret: &Password) -> Result<(), Error> {
+    let update = "SELECT vault.update_secret(id, $2) FROM vault.secrets WHERE name = $1";
+    let query = sqlx::query(update).bind(name).bind(secret.reveal());
+    if query.persistent(false).fetch_all(&mut database.connection).await?.is_empty() {
+        let query = sqlx::query("SELECT vault.create_secret($2, $1)").bind(name).bind(secret.reveal());
+        query.persistent(false).execute(&mut database.connection).await?;
+    }
+    Ok(())
+}
+
 fn says(failure: &Failure, code: &str) -> bool {
     let error = failure.source.as_ref().and_then(|source| source.downcast_ref::<Error>());
     error.and_then(Error::refusal).is_some_and(|refusal| refusal.code == code)
@@ -305,7 +327,7 @@ async fn lock(database: &mut Database, events: &Events) -> Result<(), Error> {
     let mut told = false;
     loop {
         let query = sqlx::query("SELECT pg_catalog.pg_try_advisory_lock($1)").bind(LOCK);
-        let row = query.persistent(false).fetch_one(&mut database.0).await?;
+        let row = query.persistent(false).fetch_one(&mut database.connection).await?;
         if row.try_get(0)? {
             return Ok(());
         }

@@ -216,10 +216,7 @@ impl<'a> Script<'a> {
         record: &Record<'_>,
         what: &str,
     ) -> Result<(), Failure> {
-        // What a file before this one has set must not change what this one does.
-        simple(database, "RESET ALL")
-            .await
-            .map_err(|error| error.failing(format!("{what} cannot be run")))?;
+        database.reset().await.map_err(|error| error.failing(format!("{what} cannot be run")))?;
         let (mut open, mut kept) = (false, 0);
         for (position, step) in self.steps.iter().enumerate() {
             let Err(problem) = self.step(database, step, record).await else {
@@ -281,7 +278,7 @@ impl<'a> Script<'a> {
         // The user's own file: running it is what was asked for.
         let query = sqlx::raw_sql(sqlx::AssertSqlSafe(&self.sql[sent.clone()]));
         let mut completed = 0;
-        let mut answers = query.fetch_many(&mut database.0);
+        let mut answers = query.fetch_many(&mut database.connection);
         loop {
             match answers.try_next().await {
                 Ok(Some(Either::Left(_))) => completed += 1,
@@ -301,7 +298,7 @@ impl<'a> Script<'a> {
         };
         let sent = statement.code..statement.text.end;
         let copied = async {
-            let mut copy = database.0.copy_in_raw(&self.sql[sent.clone()]).await?;
+            let mut copy = database.connection.copy_in_raw(&self.sql[sent.clone()]).await?;
             for slice in self.sql.as_bytes()[data.clone()].chunks(SLICE) {
                 copy.send(slice).await?;
             }
@@ -324,7 +321,7 @@ impl<'a> Script<'a> {
                 let sql = "INSERT INTO supabase_migrations.schema_migrations(version, name, statements) \
                            VALUES($1, $2, $3)";
                 let query = sqlx::query(sql).bind(version).bind(name).bind(self.statements());
-                query.persistent(false).execute(&mut database.0).await?;
+                query.persistent(false).execute(&mut database.connection).await?;
             }
             Record::Seed(path, hash) => record_seed(database, path, hash).await?,
         }
@@ -395,7 +392,7 @@ impl Problem {
 
 /// Runs one of our own statements.
 pub(super) async fn simple(database: &mut Database, sql: &'static str) -> Result<(), Error> {
-    sqlx::raw_sql(sql).execute(&mut database.0).await?;
+    sqlx::raw_sql(sql).execute(&mut database.connection).await?;
     Ok(())
 }
 
@@ -403,7 +400,7 @@ pub(super) async fn simple(database: &mut Database, sql: &'static str) -> Result
 pub(super) async fn record_seed(database: &mut Database, path: &str, hash: &str) -> Result<(), Error> {
     let sql = "INSERT INTO supabase_migrations.seed_files(path, hash) VALUES($1, $2) \
                ON CONFLICT (path) DO UPDATE SET hash = EXCLUDED.hash";
-    sqlx::query(sql).bind(path).bind(hash).persistent(false).execute(&mut database.0).await?;
+    sqlx::query(sql).bind(path).bind(hash).persistent(false).execute(&mut database.connection).await?;
     Ok(())
 }
 

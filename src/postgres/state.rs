@@ -80,7 +80,7 @@ pub async fn state(database: &mut Database) -> Result<State, Error> {
 async fn ask(database: &mut Database, sql: String, state: &mut State) -> Result<(), Error> {
     // Constants of this file, joined.
     let query = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
-    let mut answers = query.fetch_many(&mut database.0);
+    let mut answers = query.fetch_many(&mut database.connection);
     while let Some(answer) = answers.try_next().await? {
         let Either::Right(row) = answer else { continue };
         let (name, value): (String, String) = (row.try_get(1)?, row.try_get(2)?);

@@ -72,6 +72,8 @@ pub struct Db {
     pub migrations: bool,
     /// Files of a declared schema.
     pub schema_paths: Vec<Pattern>,
+    /// `[db.vault]`: the secrets whose values are known.
+    pub vault: BTreeMap<String, Secret>,
     /// Whether seeds run.
     pub seeds: bool,
     /// The seeds, `./seed.sql` unless written.
@@ -309,6 +311,17 @@ fn patterns(document: &Document<'_>, path: &[&str]) -> Option<Vec<Pattern>> {
     Some(document.strings(path)?.into_iter().map(pattern).collect())
 }
 
+/// The texts of a table, without those that ask for a variable which is not set.
+fn secrets(document: &Document<'_>, table: &[&str]) -> BTreeMap<String, Secret> {
+    let value = |name: String| {
+        let path: Vec<&str> = table.iter().copied().chain([name.as_str()]).collect();
+        let value = document.string(&path)?;
+        let known = !(value.starts_with("env(") && value.ends_with(')'));
+        known.then_some((name, Secret(value)))
+    };
+    document.keys(table).into_iter().filter_map(value).collect()
+}
+
 fn service(document: &Document<'_>, name: &str, port: u16) -> Service {
     Service {
         enabled: document.boolean(&[name, "enabled"]).unwrap_or(true),
@@ -336,6 +349,7 @@ fn db(document: &Document<'_>) -> Db {
         major_version: document.integer(&["db", "major_version"], "a version like `17`").unwrap_or(17),
         migrations: document.boolean(&["db", "migrations", "enabled"]).unwrap_or(true),
         schema_paths: patterns(document, &["db", "migrations", "schema_paths"]).unwrap_or_default(),
+        vault: secrets(document, &["db", "vault"]),
         seeds: document.boolean(&["db", "seed", "enabled"]).unwrap_or(true),
         seed_paths: patterns(document, &["db", "seed", "sql_paths"])
             .unwrap_or_else(|| vec![Pattern { text: "./seed.sql".to_owned(), place: None }]),
@@ -426,16 +440,12 @@ fn email(document: &Document<'_>) -> Email {
 }
 
 fn edge_runtime(document: &Document<'_>) -> EdgeRuntime {
-    let secrets = document.keys(&["edge_runtime", "secrets"]).into_iter().filter_map(|name| {
-        let value = document.string(&["edge_runtime", "secrets", &name])?;
-        Some((name, Secret(value)))
-    });
     EdgeRuntime {
         enabled: document.boolean(&["edge_runtime", "enabled"]).unwrap_or(true),
         policy: document.string(&["edge_runtime", "policy"]).unwrap_or_else(|| "per_worker".to_owned()),
         inspector_port: document.port(&["edge_runtime", "inspector_port"]).unwrap_or(8083),
         deno_version: document.integer(&["edge_runtime", "deno_version"], "a version like `2`").unwrap_or(2),
-        secrets: secrets.collect(),
+        secrets: secrets(document, &["edge_runtime", "secrets"]),
     }
 }
 
@@ -504,6 +514,9 @@ allowed_mime_types = ["image/png"]
 site_url = "env(SITE)"
 [auth.external.apple]
 secret = "env(UNSET_SECRET)"
+[db.vault]
+token = "env(SITE)"
+later = "env(UNSET_SECRET)"
 [functions.hello]
 verify_jwt = false
 [edge_runtime.secrets]
@@ -524,6 +537,7 @@ enabled = true
         assert_eq!(config.storage.buckets[0].file_size_limit, Some(5 << 20));
         assert!(!config.verifies_jwt("hello"));
         assert_eq!(config.edge_runtime.secrets["KEY"].reveal(), "value");
+        assert_eq!(config.db.vault.keys().collect::<Vec<_>>(), ["token"]);
         assert!(!format!("{config:?}").contains("value"));
     }
 

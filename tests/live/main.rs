@@ -1,4 +1,11 @@
 //! Tests against real servers in containers. They need an engine and the images that `make up` builds; where
 //! these are missing they fail, and say so.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may end at once and may speak"
+)]
+
 mod postgres;

@@ -14,17 +14,17 @@ use devenv::postgres::{
     Changed, Error, Migration, Password, Prepare, Prepared, Seed, Target, connect, prepare, state,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
-use testcontainers::core::IntoContainerPort;
+use testcontainers::core::{ExecCommand, IntoContainerPort};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::runtime::Runtime;
 
 const IMAGE: (&str, &str) = ("devenv.local/supabase/postgres", "17");
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One server for all tests that run at the same time; removed when the last of them ends.
 struct Server {
-    _container: ContainerAsync<GenericImage>,
+    container: ContainerAsync<GenericImage>,
     port: u16,
 }
 
@@ -48,7 +48,7 @@ async fn server() -> Arc<Server> {
             panic!("{}:{} cannot be started (build it with `make up`): {error}", IMAGE.0, IMAGE.1)
         });
     let port = container.get_host_port_ipv4(5432.tcp()).await.unwrap();
-    let server = Arc::new(Server { _container: container, port });
+    let server = Arc::new(Server { container, port });
     *known = Arc::downgrade(&server);
     server
 }
@@ -106,6 +106,7 @@ impl Project {
             target: self.target.clone(),
             patience: PATIENCE,
             roles: files.keys().find(|path| path.ends_with("roles.sql")).cloned(),
+            vault: Vec::new(),
             migrations: Some(migrations.collect()),
             seeds: seeds.map(|path| Seed { name: path.display().to_string(), path: path.clone() }).collect(),
             changed: Changed::Tell,
@@ -215,7 +216,7 @@ insert into a values (2, 'plain \');
         let columns =
             "select attname from pg_attribute where attrelid = 'a'::regclass and attnum > 0 order by attnum";
         assert_eq!(
-            project.ask(columns).await.replace('\n', "").replace(' ', ""),
+            project.ask(columns).await.replace(['\n', ' '], ""),
             r#"[{"attname":"id"},{"attname":"note"},{"attname":"x"},{"attname":"y"},{"attname":"z"}]"#
         );
     });
@@ -338,6 +339,40 @@ fn a_file_does_not_change_how_the_next_one_runs() {
 }
 
 #[test]
+fn a_session_is_set_as_for_any_other_program() {
+    live(|project| async move {
+        let zone = format!("alter database {} set timezone to 'Asia/Tokyo'", project.target.database);
+        sqlx::raw_sql(AssertSqlSafe(zone)).execute(&mut raw(&project.target).await).await.unwrap();
+        project.migration("1_t.sql", "create extension supabase_vault cascade;\ncreate table t as select timestamptz '2024-01-01 09:00' as at;");
+        project.prepare().await.unwrap();
+        assert_eq!(
+            project.ask("select at at time zone 'UTC' as at from t").await,
+            r#"[{"at":"2024-01-01T00:00:00"}]"#
+        );
+
+        // In the stack's own database the image grants this.
+        let grant =
+            "grant all on all tables in schema vault to postgres; grant usage on schema vault to postgres";
+        let psql = ["psql", "-qU", "supabase_admin", "-d", &project.target.database, "-c", grant];
+        let mut granted = server().await.container.exec(ExecCommand::new(psql)).await.unwrap();
+        assert_eq!(String::from_utf8(granted.stderr_to_vec().await.unwrap()).unwrap(), "");
+
+        // Secrets come before migrations, which may read them.
+        let secret =
+            || Prepare { vault: vec![("live".to_owned(), Password::new("hidden"))], ..project.request() };
+        project.migration("2_v.sql", "create table v as select decrypted_secret as s from vault.decrypted_secrets where name = 'live';");
+        project.prepare_as(&secret()).await.unwrap();
+        assert_eq!(project.ask("select * from v").await, r#"[{"s":"hidden"}]"#);
+        project.migration(
+            "3_w.sql",
+            "create table w as select count(*) from vault.secrets where name = 'live';",
+        );
+        project.prepare_as(&secret()).await.unwrap();
+        assert_eq!(project.ask("select * from w").await, r#"[{"count":1}]"#);
+    });
+}
+
+#[test]
 fn seeds_are_loaded_once_with_their_copy_data() {
     live(|project| async move {
         project.migration("1_t.sql", "create table people (id int primary key, name text);\n");
@@ -381,7 +416,7 @@ fn seeds_are_loaded_once_with_their_copy_data() {
 fn a_failing_seed_points_at_its_line_of_data_and_leaves_nothing() {
     live(|project| async move {
         project.migration("1_t.sql", "create table n (id int primary key);\n");
-        let rows: String = (0..50_000).map(|row| format!("{row}\n")).collect();
+        let rows = (0..50_000).map(|row| row.to_string()).collect::<Vec<_>>().join("\n") + "\n";
         project.file("supabase/seed_1.sql", format!("copy n from stdin;\n{rows}\\.\n"));
         project.file(
             "supabase/seed_2.sql",
