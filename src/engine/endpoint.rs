@@ -407,6 +407,9 @@ fn explain(problem: &bollard::errors::Error, host: &Host) -> EndpointError {
         }
         link = cause.source();
     }
+    if matches!(host, Host::Tcp { tls: Some(_), .. }) && last.contains("certificate") {
+        return EndpointError::Tls { host, detail: last };
+    }
     if matches!(problem, Error::HyperLegacyError { err } if err.is_connect()) {
         return EndpointError::Unreachable { host, detail: last };
     }

@@ -38,13 +38,15 @@ pub fn install_arguments<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     arguments
 }
 
-/// Installs packages; every line that apt writes goes to `line`.
+/// Installs packages, after fetching the package lists where `fetch_lists` says so; every line that apt writes
+/// goes to `line`.
 ///
-/// The package lists are fetched first. That some of them cannot be had (a third party's archive is down) only
-/// matters when the installation fails after it.
+/// That some lists cannot be had (a third party's archive is down) only matters when the installation fails
+/// after it.
 pub async fn install(
     programs: &Programs,
     packages: &[&str],
+    fetch_lists: bool,
     mut line: impl FnMut(&str),
 ) -> Result<(), MachineError> {
     let apt = |arguments: &[&str]| {
@@ -58,19 +60,17 @@ pub async fn install(
             .args(arguments);
         Ok::<_, MachineError>(command)
     };
-    let lists = programs.follow(apt(&["update"])?, "apt-get update", &mut line).await;
-    let installed = programs.follow(apt(&install_arguments(packages))?, "apt-get install", &mut line).await;
-    match (lists, installed) {
-        (_, Ok(())) => Ok(()),
-        (
-            Err(MachineError::ProgramFailed { last: mut lists, .. }),
-            Err(MachineError::ProgramFailed { program, status, last }),
-        ) => {
-            lists.retain(|line| line.starts_with("E:"));
-            lists.extend(last);
-            Err(MachineError::ProgramFailed { program, status, last: lists })
+    let mut missing_lists = Vec::new();
+    if fetch_lists && let Err(problem) = programs.follow(apt(&["update"])?, "apt-get update", &mut line).await
+    {
+        missing_lists.extend(problem.evidence().iter().filter(|line| line.starts_with("E:")).cloned());
+    }
+    match programs.follow(apt(&install_arguments(packages))?, "apt-get install", &mut line).await {
+        Err(MachineError::ProgramFailed { program, status, last }) => {
+            missing_lists.extend(last);
+            Err(MachineError::ProgramFailed { program, status, last: missing_lists })
         }
-        (_, Err(problem)) => Err(problem),
+        other => other,
     }
 }
 

@@ -16,8 +16,9 @@ pub const PACKAGES: [&str; 3] = ["docker.io", "iptables", "ca-certificates"];
 /// Where the engine's messages go when we start it.
 pub const LOG: &str = "/var/log/dockerd.log";
 
-/// How long an engine may take from its start to its first answer.
-pub const START: Duration = Duration::from_mins(1);
+/// How long an engine may take from its start to its first answer: one that was killed first stops, for ten
+/// seconds, the containers that outlived it.
+pub const START: Duration = Duration::from_mins(2);
 
 /// How the engine is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,10 +152,10 @@ pub async fn start_by_systemd(programs: &Programs) -> Result<(), MachineError> {
 /// says so; `ready` is asked again some milliseconds after each "not yet".
 ///
 /// An engine that is starting already is waited for instead. The answer is what `ready` gave.
-pub async fn start<T>(
+pub async fn start<T, F: Future<Output = Option<T>>>(
     programs: &Programs,
     start: &Start,
-    mut ready: impl AsyncFnMut() -> Option<T>,
+    mut ready: impl FnMut() -> F,
 ) -> Result<T, MachineError> {
     let begin = Instant::now();
     let log_error = |source| MachineError::Io { doing: "cannot write", path: start.log.clone(), source };
@@ -266,7 +267,7 @@ mod tests {
             pid_files: Vec::new(),
             limit: Duration::from_secs(5),
         };
-        let problem = start(&programs, &how, async || None::<()>).await.unwrap_err();
+        let problem = start(&programs, &how, || std::future::ready(None::<()>)).await.unwrap_err();
         assert_eq!(problem.evidence(), ["failed to start: x"]);
         assert!(matches!(problem, MachineError::EngineEnded { .. }), "{problem:?}");
     }

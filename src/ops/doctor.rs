@@ -84,3 +84,15 @@ pub async fn doctor(request: &Request, events: &Events) -> Report {
     }
     report
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn can_be_spawned(_: impl Future<Output = Report> + Send) {}
+
+    #[test]
+    fn doctor_can_run_on_any_thread() {
+        can_be_spawned(doctor(&Request::default(), &Events::nowhere()));
+    }
+}

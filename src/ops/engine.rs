@@ -48,7 +48,7 @@ pub fn hints(problem: &EndpointError) -> Vec<String> {
             _ => vec!["run the command as root, or as the user who started the engine".to_owned()],
         },
         EndpointError::Silent { .. } => {
-            vec!["restart the engine: `sudo systemctl restart docker`; its log says why it hangs".to_owned()]
+            vec!["restart the engine (`sudo systemctl restart docker`); its log says why it hangs".to_owned()]
         }
         EndpointError::TooOld { .. } => vec!["upgrade the engine".to_owned()],
         EndpointError::Unsupported { host, .. } if host.starts_with("ssh://") => vec![format!(
@@ -66,10 +66,12 @@ pub fn hints(problem: &EndpointError) -> Vec<String> {
         EndpointError::NotAnEngine { said, .. } if said.contains("HTTPS server") => {
             vec!["the engine wants TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH".to_owned()]
         }
+        EndpointError::Tls { .. } => {
+            vec!["check ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH (or in the context)".to_owned()]
+        }
         EndpointError::Settings { .. }
         | EndpointError::Unreachable { .. }
-        | EndpointError::NotAnEngine { .. }
-        | EndpointError::Tls { .. } => {
+        | EndpointError::NotAnEngine { .. } => {
             vec!["check DOCKER_HOST and `docker context ls`".to_owned()]
         }
     }

@@ -1,5 +1,6 @@
 //! Making the machine ready: install the engine, start it, obtain the base image, install git.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -19,6 +20,7 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// Does what can be done; answers with what was changed and, by the id of their check, what failed.
 pub(super) async fn fix(request: &Request, events: &Events) -> (Vec<String>, Vec<(&'static str, Failure)>) {
     let programs = gather::programs(request);
+    let packages = Packages { programs: &programs, events, lists_fetched: AtomicBool::new(false) };
     let mut tried = Vec::new();
     let mut fixed = Vec::new();
     let mut failures = Vec::new();
@@ -32,10 +34,10 @@ pub(super) async fn fix(request: &Request, events: &Events) -> (Vec<String>, Vec
         let outcome = match remedy {
             // The commands are shown by the check instead.
             _ if !facts.user.is_root() && remedy != Remedy::ObtainBaseImage => continue,
-            Remedy::InstallEngine => install(&programs, "Engine", &dockerd::PACKAGES, events).await,
+            Remedy::InstallEngine => packages.install("Engine", &bare_machine(&facts).await).await,
             Remedy::StartEngine => start(request, &programs, &facts, events).await,
-            Remedy::ObtainBaseImage => obtain(request, &programs, &facts, events).await,
-            Remedy::InstallGit => install(&programs, "Git", &["git"], events).await,
+            Remedy::ObtainBaseImage => obtain(request, &packages, &facts).await,
+            Remedy::InstallGit => packages.install("Git", &["git"]).await,
         };
         match outcome {
             Ok(done) => fixed.extend(done),
@@ -45,6 +47,41 @@ pub(super) async fn fix(request: &Request, events: &Events) -> (Vec<String>, Vec
                 failures.push((remedy.check(), *failure));
             }
         }
+    }
+}
+
+/// The engine's packages, and what will be needed after them, so that apt works once.
+async fn bare_machine(facts: &Facts) -> Vec<&'static str> {
+    let mut packages = dockerd::PACKAGES.to_vec();
+    if facts.git.is_none() {
+        packages.push("git");
+    }
+    if !facts.mmdebstrap && matches!(gather::direct().await, Registry::Unreached(_)) {
+        packages.extend(bootstrap::PACKAGES);
+    }
+    packages
+}
+
+/// Installs packages, and fetches their lists once.
+struct Packages<'a> {
+    programs: &'a Programs,
+    events: &'a Events,
+    lists_fetched: AtomicBool,
+}
+
+impl Packages<'_> {
+    async fn install(&self, subject: &str, packages: &[&str]) -> Result<Vec<String>, Box<Failure>> {
+        let since = started(self.events, subject, "installing");
+        let fetch = !self.lists_fetched.swap(true, Ordering::Relaxed);
+        let line = |line: &str| progress(self.events, subject, line);
+        apt::install(self.programs, packages, fetch, line).await.map_err(|problem| {
+            Box::new(
+                failed("the packages cannot be installed", problem)
+                    .hint("`apt-get update` must work on this machine: check its network, proxy and sources"),
+            )
+        })?;
+        done(self.events, subject, "installed", since);
+        Ok(vec![format!("installed {}", packages.join(", "))])
     }
 }
 
@@ -82,23 +119,6 @@ fn failed(message: &str, problem: MachineError) -> Box<Failure> {
     Box::new(failure.source(problem))
 }
 
-async fn install(
-    programs: &Programs,
-    subject: &str,
-    packages: &[&str],
-    events: &Events,
-) -> Result<Vec<String>, Box<Failure>> {
-    let since = started(events, subject, "installing");
-    apt::install(programs, packages, |line| progress(events, subject, line)).await.map_err(|problem| {
-        Box::new(
-            failed("the packages cannot be installed", problem)
-                .hint("`apt-get update` must work on this machine: check its network, proxy and sources"),
-        )
-    })?;
-    done(events, subject, "installed", since);
-    Ok(vec![format!("installed {}", packages.join(", "))])
-}
-
 async fn start(
     request: &Request,
     programs: &Programs,
@@ -122,7 +142,7 @@ async fn start(
             progress(events, "Engine", &change);
             changed.push(change);
         }
-        let ready = async || endpoint::connect(endpoint, ATTEMPT).await.ok();
+        let ready = || async { endpoint::connect(endpoint, ATTEMPT).await.ok() };
         dockerd::start(programs, &request.start, ready).await.map_err(cannot)?;
         changed.push(format!("started the engine; its log is {}", request.start.log.display()));
     }
@@ -134,10 +154,10 @@ const BASE: &str = "Base image";
 
 async fn obtain(
     request: &Request,
-    programs: &Programs,
+    packages: &Packages<'_>,
     facts: &Facts,
-    events: &Events,
 ) -> Result<Vec<String>, Box<Failure>> {
+    let (programs, events) = (packages.programs, packages.events);
     let (_, engine) = crate::ops::engine::open(&request.engine).await?;
     let since = started(events, BASE, "obtaining");
     let mut registry = gather::direct().await;
@@ -166,7 +186,7 @@ async fn obtain(
     }
     let mut changed = Vec::new();
     if !facts.mmdebstrap {
-        changed.extend(install(programs, BASE, &bootstrap::PACKAGES, events).await?);
+        changed.extend(packages.install(BASE, &bootstrap::PACKAGES).await?);
     }
     make(programs, &engine, events).await?;
     done(events, BASE, "made from Debian's packages", since);
