@@ -228,8 +228,8 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, CredentialEr
 mod tests {
     use super::*;
 
-    fn password(username: &str, password: &str) -> Option<Login> {
-        Some(Login::Password { username: username.into(), password: password.into() })
+    fn password(username: &str, password: &str) -> Login {
+        Login::Password { username: username.into(), password: password.into() }
     }
 
     #[tokio::test]
@@ -240,12 +240,12 @@ mod tests {
             "https://quay.io/v2/": {"identitytoken": "t"},
             "empty.example": {}}, "HttpHeaders": {"x": "y"}}"#;
         let all = Credentials::parse(config).unwrap();
-        assert_eq!(all.find("docker.io").await.unwrap(), password("me", "hub"));
-        assert_eq!(all.find("registry-1.docker.io").await.unwrap(), password("me", "hub"));
-        assert_eq!(all.find("ghcr.io").await.unwrap(), password("me", "a:b"));
+        assert_eq!(all.find("docker.io").await.unwrap(), Some(password("me", "hub")));
+        assert_eq!(all.find("registry-1.docker.io").await.unwrap(), Some(password("me", "hub")));
+        assert_eq!(all.find("ghcr.io").await.unwrap(), Some(password("me", "a:b")));
         assert_eq!(all.find("quay.io").await.unwrap(), Some(Login::Token("t".into())));
         assert_eq!(all.find("empty.example").await.unwrap(), None);
-        assert_eq!(format!("{:?}", password("me", "hub")), "Some(Password(me, ***))");
+        assert_eq!(format!("{:?}", password("me", "hub")), "Password(me, ***)");
     }
 
     #[tokio::test]

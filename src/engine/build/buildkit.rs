@@ -2,7 +2,7 @@
 //! image is there, one stream that tells how it goes.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
@@ -12,6 +12,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 use hyper_util::rt::TokioIo;
 use tonic::transport::Channel;
 
+use super::contexts::{Inserted, into_dockerfile};
 use super::dial::Head;
 use super::failure::explain;
 use super::filesync::{Files, Offer};
@@ -100,7 +101,7 @@ pub(super) async fn build(
             if let Some(secret) = secret {
                 return Err(BuildError::Secret { id: secret.id, path: secret.path, source: secret.source });
             }
-            Err(explain(build, &request.written, &status, &progress))
+            Err(explain(build, request.inserted.as_ref(), &status, &progress))
         }
     }
 }
@@ -131,21 +132,14 @@ fn whole_story(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The file whose lines errors name.
-#[derive(Debug, Clone)]
-pub(super) struct Written {
-    pub(super) path: PathBuf,
-    /// Lines that we put before the user's own, by the line they were put before.
-    pub(super) inserted: Option<super::contexts::Inserted>,
-}
-
 struct Request {
     attributes: HashMap<String, String>,
     exporter: HashMap<String, String>,
     cache: CacheOptions,
     offered: Offered,
     shared_key: String,
-    written: Written,
+    /// Lines that were put before the user's own.
+    inserted: Option<Inserted>,
 }
 
 impl Request {
@@ -153,8 +147,8 @@ impl Request {
         let image = build.subject();
         let mut attributes = attributes(build)?;
         let mut offers = HashMap::new();
-        let (mut written, mut shared_key) =
-            (Written { path: PathBuf::from("Dockerfile"), inserted: None }, String::new());
+        let mut shared_key = String::new();
+        let mut inserted = None;
         match &build.context {
             Context::Directory(root) => {
                 shared_key = shared_key_of(root);
@@ -172,7 +166,6 @@ impl Request {
                         };
                         offers.insert("dockerfile".to_owned(), Offer::Directory(directory.to_owned()));
                         attributes.insert("filename".to_owned(), name);
-                        written.path = place;
                     }
                 }
             }
@@ -185,7 +178,6 @@ impl Request {
                     }
                     Dockerfile::Path(path) => {
                         attributes.insert("filename".to_owned(), path.to_string_lossy().into_owned());
-                        written.path.clone_from(path);
                     }
                 }
             }
@@ -204,7 +196,7 @@ impl Request {
         if engine.is_at_least(1, 42) {
             name_contexts(build, &mut attributes, &mut offers);
         } else if !build.contexts.is_empty() {
-            written.inserted = Some(super::contexts::into_dockerfile(build, &written.path, &mut offers)?);
+            inserted = Some(into_dockerfile(build, &mut offers)?);
             attributes.remove("filename");
         }
         let mut secrets: HashMap<String, SecretSource> =
@@ -224,7 +216,7 @@ impl Request {
         } else {
             HashMap::from([("name".to_owned(), names.join(","))])
         };
-        Ok(Self { attributes, exporter, cache: cache(build), offered, shared_key, written })
+        Ok(Self { attributes, exporter, cache: cache(build), offered, shared_key, inserted })
     }
 }
 

@@ -13,8 +13,9 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::error::{BuildError, Line};
-use super::failure::file_of;
+use super::dockerfile::instructions;
+use super::error::BuildError;
+use super::failure::{line_in, line_of_base, text_of};
 use super::ignore::{self, Patterns};
 use super::progress::Lines;
 use super::spec::{Build, Context, Dockerfile};
@@ -59,7 +60,7 @@ pub(super) async fn build(
         }
     }
     // An answer comes only when the whole context has arrived.
-    let docker = docker.clone().with_timeout(Duration::from_secs(24 * 3600));
+    let docker = docker.clone().with_timeout(Duration::from_hours(24));
     let mut answers =
         std::pin::pin!(docker.build_image(options, Some(logins), Some(bollard::body_try_stream(body))));
     let mut told = Told { step: String::new(), lines: Lines::default(), id: None, number: (0, 0) };
@@ -148,19 +149,8 @@ fn options(
 
 /// The images that a Dockerfile begins with, for their registries' logins.
 fn bases(build: &Build) -> Vec<ImageName> {
-    let text = match (&build.dockerfile, &build.context) {
-        (Dockerfile::Inline(text), _) => text.clone(),
-        (Dockerfile::Path(path), Context::Directory(root)) => {
-            std::fs::read_to_string(root.join(path)).unwrap_or_default()
-        }
-        _ => String::new(),
-    };
-    let from = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        words.next().filter(|word| word.eq_ignore_ascii_case("from"))?;
-        words.find(|word| !word.starts_with("--"))?.parse().ok()
-    });
-    from.collect()
+    let text = text_of(build).unwrap_or_default();
+    instructions(&text).iter().filter_map(|one| one.base()?.parse().ok()).collect()
 }
 
 /// What will be sent.
@@ -360,7 +350,7 @@ impl Told {
             self.lines = Lines::default();
             let (done, total) = (Some(number - 1), Some(total));
             events.tell(Event::Progress { subject: image.to_owned(), detail: line.to_owned(), done, total });
-        } else if !line.starts_with(" ---> ") {
+        } else if !is_chatter(line) {
             events.tell(Event::Output { subject: image.to_owned(), line: line.to_owned() });
         }
     }
@@ -373,24 +363,30 @@ impl Told {
             Error::DockerResponseServerError { message, .. } => message.clone(),
             other => return BuildError::BrokenOff { image, reason: other.to_string() },
         };
-        let file = file_of(build);
         if let Some((_, rest)) = reason.split_once("parse error line ") {
             let (number, message) = rest.split_once(": ").unwrap_or((rest, "it is not understood"));
             let number = number.parse().unwrap_or(0);
-            let line = Some(Line { file, number, text: String::new() });
+            let text = text_of(build).unwrap_or_default();
+            let line = line_in(build, &text, number);
             return BuildError::Dockerfile { image, line, message: message.to_owned() };
         }
         let from = self.step.split_once("FROM ").and_then(|(_, rest)| rest.split_whitespace().next());
         if let (Some(base), Some(why)) = (from, Missing::of(&reason)) {
-            return BuildError::Base { image, base: base.to_owned(), why, line: None, reason };
+            let line = line_of_base(build, base);
+            return BuildError::Base { image, base: base.to_owned(), why, line, reason };
         }
         if self.step.is_empty() {
             return BuildError::Refused { image, reason };
         }
         let exit_code = reason.rsplit_once("non-zero code: ").and_then(|(_, code)| code.trim().parse().ok());
-        let log = self.lines.last().into_iter().filter(|line| !line.starts_with(" ---> ")).collect();
+        let log = self.lines.last().into_iter().filter(|line| !is_chatter(line)).collect();
         BuildError::Step { image, step: self.step.clone(), line: None, exit_code, reason, log }
     }
+}
+
+/// The builder's own words between those of the commands.
+fn is_chatter(line: &str) -> bool {
+    line.starts_with(" ---> ") || line.starts_with("Removing intermediate container ")
 }
 
 /// `Step 3/7 : RUN …`

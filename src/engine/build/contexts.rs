@@ -2,15 +2,18 @@
 //! same as a first stage of that name, so one line is put before the file's own first `FROM`.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::BuildError;
+use super::dockerfile::instructions;
+use super::failure::file_of;
 use super::filesync::Offer;
 use super::spec::{Build, Dockerfile, NamedContext};
 
-/// Lines that were put into a Dockerfile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A Dockerfile into which lines were put.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inserted {
+    /// What the engine gets.
+    pub(super) text: String,
     /// The line, from 1, that the first of them got.
     pub(super) at: u32,
     /// How many.
@@ -19,7 +22,7 @@ pub(super) struct Inserted {
 
 impl Inserted {
     /// The user's line for a line that the engine names.
-    pub(super) fn original(self, line: u32) -> u32 {
+    pub(super) fn original(&self, line: u32) -> u32 {
         if line >= self.at + self.count { line - self.count } else { line.min(self.at) }
     }
 }
@@ -27,12 +30,11 @@ impl Inserted {
 /// Offers the Dockerfile with a stage more for each named context.
 pub(super) fn into_dockerfile(
     build: &Build,
-    place: &Path,
     offers: &mut HashMap<String, Offer>,
 ) -> Result<Inserted, BuildError> {
     let image = build.subject();
-    let unreadable =
-        |source| BuildError::Unreadable { image: image.to_owned(), path: place.to_owned(), source };
+    let place = file_of(build);
+    let unreadable = |source| BuildError::Unreadable { image: image.to_owned(), path: place.clone(), source };
     let mut files = Vec::new();
     let text = match &build.dockerfile {
         Dockerfile::Inline(text) => text.clone(),
@@ -42,7 +44,7 @@ pub(super) fn into_dockerfile(
             if let Ok(content) = std::fs::read(ignore) {
                 files.push(("Dockerfile.dockerignore".to_owned(), content));
             }
-            std::fs::read_to_string(place).map_err(unreadable)?
+            std::fs::read_to_string(&place).map_err(unreadable)?
         }
     };
     let mut stages = Vec::new();
@@ -55,43 +57,19 @@ pub(super) fn into_dockerfile(
             }
         }
     }
-    let (text, inserted) = insert(&text, &stages);
-    files.insert(0, ("Dockerfile".to_owned(), text.into_bytes()));
+    let inserted = insert(&text, &stages);
+    files.insert(0, ("Dockerfile".to_owned(), inserted.text.clone().into_bytes()));
     offers.insert("dockerfile".to_owned(), Offer::Files(files));
     Ok(inserted)
 }
 
-fn insert(text: &str, stages: &[String]) -> (String, Inserted) {
-    let at = first_from(text).unwrap_or(0);
+fn insert(text: &str, stages: &[String]) -> Inserted {
+    let from = instructions(text).into_iter().find(|one| one.word == "FROM");
+    let at = from.and_then(|one| usize::try_from(one.line - 1).ok()).unwrap_or(0);
     let mut lines: Vec<&str> = text.lines().collect();
     lines.splice(at..at, stages.iter().map(String::as_str));
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    (lines.join("\n") + "\n", Inserted { at: number(at + 1), count: number(stages.len()) })
-}
-
-/// The line, from 0, of the first `FROM`. Only `ARG` may stand before it, so that no heredoc is in the way.
-fn first_from(text: &str) -> Option<usize> {
-    let mut escape = '\\';
-    let mut continued = false;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if let Some(comment) = line.strip_prefix('#') {
-            let directive = comment.trim().split_once('=').map(|(key, value)| (key.trim(), value.trim()));
-            if directive.is_some_and(|(key, value)| key.eq_ignore_ascii_case("escape") && value == "`") {
-                escape = '`';
-            }
-            continue;
-        }
-        if line.is_empty() {
-            continue;
-        }
-        let word = line.split_whitespace().next().unwrap_or_default();
-        if !continued && word.eq_ignore_ascii_case("from") {
-            return Some(number);
-        }
-        continued = line.ends_with(escape);
-    }
-    None
+    Inserted { text: lines.join("\n") + "\n", at: number(at + 1), count: number(stages.len()) }
 }
 
 #[cfg(test)]
@@ -101,9 +79,9 @@ mod tests {
     #[test]
     fn stages_go_before_the_first_from() {
         let text = "# a\nARG X=1 \\\n# c\n FROM\n\nfrom ${X} AS y\nRUN z\n";
-        let (text, inserted) = insert(text, &["FROM b AS c".into(), "FROM d AS e".into()]);
-        assert_eq!(text, "# a\nARG X=1 \\\n# c\n FROM\n\nFROM b AS c\nFROM d AS e\nfrom ${X} AS y\nRUN z\n");
-        assert_eq!(inserted, Inserted { at: 6, count: 2 });
+        let inserted = insert(text, &["FROM b AS c".into(), "FROM d AS e".into()]);
+        let wanted = "# a\nARG X=1 \\\n# c\n FROM\n\nFROM b AS c\nFROM d AS e\nfrom ${X} AS y\nRUN z\n";
+        assert_eq!(inserted, Inserted { text: wanted.into(), at: 6, count: 2 });
         assert_eq!([inserted.original(4), inserted.original(8), inserted.original(9)], [4, 6, 7]);
     }
 }

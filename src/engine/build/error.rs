@@ -71,7 +71,7 @@ pub enum BuildError {
         /// What was to be built.
         image: String,
         /// Where, as far as the engine says.
-        line: Option<Line>,
+        line: Option<Box<Line>>,
         /// What is wrong.
         message: String,
     },
@@ -88,7 +88,7 @@ pub enum BuildError {
         /// Why it cannot be had.
         why: Missing,
         /// The line that asks for it, as far as the engine says.
-        line: Option<Line>,
+        line: Option<Box<Line>>,
         /// The engine's words.
         reason: String,
     },
@@ -100,7 +100,7 @@ pub enum BuildError {
         /// The step with its stage and number: `[build 3/7] RUN make`.
         step: String,
         /// Its line in the Dockerfile, as far as the engine says.
-        line: Option<Line>,
+        line: Option<Box<Line>>,
         /// The exit code of a command.
         exit_code: Option<i64>,
         /// What the engine says, when it is not an exit code.

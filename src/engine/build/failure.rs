@@ -1,27 +1,30 @@
 //! Makes a typed error of what an engine says when a build fails: which image is missing, which step broke,
 //! which line of the Dockerfile it stands in.
 
+use std::path::PathBuf;
+
 use bollard_buildkit_proto::google::rpc;
 use bollard_buildkit_proto::pb;
 use prost::Message;
 
-use super::buildkit::Written;
+use super::contexts::Inserted;
+use super::dockerfile::{find_step, instructions};
 use super::error::{BuildError, Line};
 use super::progress::Progress;
-use super::spec::{Build, Dockerfile};
+use super::spec::{Build, Context, Dockerfile};
 use crate::engine::image_name::ImageName;
 use crate::engine::pull::Missing;
 
 pub(super) fn explain(
     build: &Build,
-    written: &Written,
+    inserted: Option<&Inserted>,
     status: &tonic::Status,
     progress: &Progress,
 ) -> BuildError {
     let image = build.subject().to_owned();
     let message = status.message();
     let reason = plain(message);
-    let line = line_of(written, status, message);
+    let line = line_of(build, inserted, status, message);
     if matches!(status.code(), tonic::Code::Cancelled | tonic::Code::Unavailable)
         && progress.broken().is_none()
     {
@@ -31,7 +34,7 @@ pub(super) fn explain(
         .or_else(|| after(message, "Dockerfile parse error"))
         .or_else(|| after(message, "the Dockerfile cannot be empty").map(|_| "the file is empty"))
     {
-        let message = message.trim_start_matches(|c: char| c == ':' || c == ' ');
+        let message = message.trim_start_matches([':', ' ']);
         // "line 3: unknown instruction: FOO" or "on line 3: …": the number is told by the line.
         let message = message.strip_prefix("on ").unwrap_or(message);
         let told = match message.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
@@ -41,15 +44,17 @@ pub(super) fn explain(
         return BuildError::Dockerfile { image, line, message: told.to_owned() };
     }
     if message.contains("failed to read dockerfile") || message.contains("open Dockerfile: no such file") {
-        return BuildError::NoDockerfile { image, path: written.path.clone() };
+        return BuildError::NoDockerfile { image, path: file_of(build) };
     }
     if let Some((base, why)) = missing_base(message, progress) {
+        let line = line.or_else(|| line_of_base(build, &base));
         return BuildError::Base { image, base, why, line, reason };
     }
     if let Some(broken) = progress.broken() {
         if !broken.name.starts_with("[internal]") {
             let exit_code = exit_code(&broken.error).or_else(|| exit_code(message));
             let reason = plain(&broken.error);
+            let line = line.or_else(|| line_of_step(build, inserted, &broken.name));
             return BuildError::Step { image, step: broken.name, line, exit_code, reason, log: broken.log };
         }
         return BuildError::Refused { image, reason: plain(&broken.error) };
@@ -130,17 +135,22 @@ struct Source {
     ranges: Vec<pb::Range>,
 }
 
-fn line_of(written: &Written, status: &tonic::Status, message: &str) -> Option<Line> {
+fn line_of(
+    build: &Build,
+    inserted: Option<&Inserted>,
+    status: &tonic::Status,
+    message: &str,
+) -> Option<Box<Line>> {
     let (number, content) = attached(status.details()).or_else(|| {
         // "dockerfile parse error line 3: …", and newer "… on line 3: …".
         let digits = after(message, "parse error").and_then(|rest| after(rest, "line "))?;
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
         Some((digits[..end].parse().ok()?, String::new()))
     })?;
-    let text =
-        content.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?).unwrap_or_default().to_owned();
-    let original = written.inserted.map_or(number, |inserted| inserted.original(number));
-    Some(Line { file: written.path.clone(), number: original, text })
+    let number = inserted.map_or(number, |inserted| inserted.original(number));
+    let content = text_of(build).unwrap_or(content);
+    line_in(build, &content, number)
+        .or_else(|| Some(Box::new(Line { file: file_of(build), number, text: String::new() })))
 }
 
 /// The line and the file's text out of the details of a status.
@@ -175,12 +185,45 @@ fn from_json(value: &[u8]) -> Option<(u32, String)> {
     Some((u32::try_from(line).ok()?, String::from_utf8_lossy(&data).into_owned()))
 }
 
-/// Whether a Dockerfile is inline, for errors that name it.
-pub(super) fn file_of(build: &Build) -> std::path::PathBuf {
-    match &build.dockerfile {
-        Dockerfile::Path(path) => path.clone(),
-        Dockerfile::Inline(_) => "Dockerfile".into(),
+/// The name of the Dockerfile in errors: where it is, or plainly `Dockerfile` for inline text.
+pub(super) fn file_of(build: &Build) -> PathBuf {
+    match (&build.dockerfile, &build.context) {
+        (Dockerfile::Path(path), Context::Directory(root)) => root.join(path),
+        (Dockerfile::Path(path), Context::Remote(_)) => path.clone(),
+        (Dockerfile::Inline(_), _) => "Dockerfile".into(),
     }
+}
+
+/// The Dockerfile itself, where this machine has it.
+pub(super) fn text_of(build: &Build) -> Option<String> {
+    match (&build.dockerfile, &build.context) {
+        (Dockerfile::Inline(text), _) => Some(text.clone()),
+        (Dockerfile::Path(path), Context::Directory(root)) => std::fs::read_to_string(root.join(path)).ok(),
+        (Dockerfile::Path(_), Context::Remote(_)) => None,
+    }
+}
+
+/// The line of a step that the engine only names.
+fn line_of_step(build: &Build, inserted: Option<&Inserted>, step: &str) -> Option<Box<Line>> {
+    let text = text_of(build)?;
+    let all = instructions(inserted.map_or(&text, |inserted| &inserted.text));
+    let found = find_step(&all, step)?;
+    line_in(build, &text, inserted.map_or(found.line, |inserted| inserted.original(found.line)))
+}
+
+/// The `FROM` that asks for an image.
+pub(super) fn line_of_base(build: &Build, base: &str) -> Option<Box<Line>> {
+    let text = text_of(build)?;
+    let base = base.parse::<ImageName>().ok()?.tagged();
+    let same = |name: &str| name.parse::<ImageName>().is_ok_and(|name| name.tagged() == base);
+    let all = instructions(&text);
+    let found = all.iter().find(|one| one.base().is_some_and(same))?;
+    line_in(build, &text, found.line)
+}
+
+pub(super) fn line_in(build: &Build, text: &str, number: u32) -> Option<Box<Line>> {
+    let text = text.lines().nth(usize::try_from(number.checked_sub(1)?).ok()?)?;
+    Some(Box::new(Line { file: file_of(build), number, text: text.to_owned() }))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod buildkit;
 mod classic;
 mod contexts;
 mod dial;
+mod dockerfile;
 mod error;
 mod failure;
 mod filesync;

@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::dial::{Endpoint, Wire};
 use super::filesync::Files;
 use super::spec::SecretSource;
-use crate::engine::credentials::Credentials;
+use crate::engine::credentials::{Credentials, Login};
 
 /// What one build may ask for.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Auth for Logins {
     ) -> Result<Response<auth::CredentialsResponse>, Status> {
         let found = self.0.find(&request.get_ref().host).await;
         let login = found.map_err(|error| Status::unknown(error.to_string()))?;
-        let (username, secret) = login.map(|login| login.for_buildkit()).unwrap_or_default();
+        let (username, secret) = login.map(Login::for_buildkit).unwrap_or_default();
         Ok(Response::new(auth::CredentialsResponse { username, secret }))
     }
 
