@@ -89,7 +89,9 @@ fn finish(ui: &Ui, plan: &Plan, dry_run: bool) {
     if dry_run {
         show_plan(ui, plan);
     } else if ui.wants_json() {
-        ui.json(&json!({ "version": 1, "images": plan.steps.iter().map(|step| &step.act).collect::<Vec<_>>() }));
+        ui.json(
+            &json!({ "version": 1, "images": plan.steps.iter().map(|step| &step.act).collect::<Vec<_>>() }),
+        );
     } else if plan.is_empty() {
         ui.note("nothing to do");
     }

@@ -209,7 +209,9 @@ impl Events {
 
 /// Wait for services
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  devenv wait db --for healthy\n  devenv wait migrate --for exit   (its exit code becomes this command's)")]
+#[command(
+    after_help = "Examples:\n  devenv wait db --for healthy\n  devenv wait migrate --for exit   (its exit code becomes this command's)"
+)]
 pub(super) struct Wait {
     /// Services
     #[arg(required = true)]

@@ -67,7 +67,7 @@ struct Global {
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Developers' log on stderr; repeat for more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// Colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

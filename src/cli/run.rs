@@ -13,7 +13,9 @@ use crate::ui::{Ui, terminal};
 
 /// Run a command in a running service
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  devenv exec db psql -U postgres\n  devenv exec -T api cat /etc/hosts\n\nThe command's exit code becomes this command's.")]
+#[command(
+    after_help = "Examples:\n  devenv exec db psql -U postgres\n  devenv exec -T api cat /etc/hosts\n\nThe command's exit code becomes this command's."
+)]
 pub(super) struct Exec {
     /// The service
     service: String,
@@ -73,7 +75,9 @@ impl Exec {
 
 /// Run a command in a new container of a service
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  devenv run api npm test\n  devenv run --no-deps --entrypoint sh web -c 'env | sort'\n\nThe container is removed when it has ended; its exit code becomes this command's.")]
+#[command(
+    after_help = "Examples:\n  devenv run api npm test\n  devenv run --no-deps --entrypoint sh web -c 'env | sort'\n\nThe container is removed when it has ended; its exit code becomes this command's."
+)]
 pub(super) struct Run {
     /// The service
     service: String,

@@ -14,7 +14,9 @@ use crate::ui::{Table, Ui};
 
 /// Start the environment and wait until it is ready
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  devenv up                 everything in compose.yaml\n  devenv up api             the service api and what it depends on\n  devenv up --dry-run       what would be done, and why\n\nTouches: containers, networks, volumes and images of this project.")]
+#[command(
+    after_help = "Examples:\n  devenv up                 everything in compose.yaml\n  devenv up api             the service api and what it depends on\n  devenv up --dry-run       what would be done, and why\n\nTouches: containers, networks, volumes and images of this project."
+)]
 pub(super) struct Up {
     /// Services [default: all]
     services: Vec<String>,
@@ -137,7 +139,9 @@ pub(super) fn show_plan(ui: &Ui, plan: &Plan) {
 
 /// Stop and remove the environment's containers and networks; data stays
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  devenv down               containers and networks\n  devenv down --volumes     the data too (asks first)")]
+#[command(
+    after_help = "Examples:\n  devenv down               containers and networks\n  devenv down --volumes     the data too (asks first)"
+)]
 pub(super) struct Down {
     /// Services [default: all]
     services: Vec<String>,

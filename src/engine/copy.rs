@@ -19,24 +19,39 @@ const GO_DIRECTORY: u32 = 1 << 31;
 
 impl Engine {
     /// Copies a file or folder out of a container.
-    pub async fn copy_out(&self, container: &str, path: &str, to: &Path, follow_link: bool) -> Result<(), Error> {
+    pub async fn copy_out(
+        &self,
+        container: &str,
+        path: &str,
+        to: &Path,
+        follow_link: bool,
+    ) -> Result<(), Error> {
         let source = if follow_link { self.link_target(container, path).await? } else { path.to_owned() };
         let options = DownloadFromContainerOptionsBuilder::default().path(&source).build();
         let bytes = self.patient.download_from_container(container, Some(options));
         let reader = StreamReader::new(Box::pin(bytes.map_err(io::Error::other)));
         let (into, rename) = destination(&source, to);
-        let unpacked = tokio::task::spawn_blocking(move || unpack(SyncIoBridge::new(reader), &into, &rename)).await;
+        let unpacked =
+            tokio::task::spawn_blocking(move || unpack(SyncIoBridge::new(reader), &into, &rename)).await;
         let unpacked = unpacked.unwrap_or_else(|error| Err(io::Error::other(error)));
-        unpacked.map_err(|source| match source.get_ref().and_then(|e| e.downcast_ref::<bollard::errors::Error>()) {
-            Some(bollard::errors::Error::DockerResponseServerError { status_code, message }) => {
-                Error::Refused { status: *status_code, message: message.clone() }
+        unpacked.map_err(|source| {
+            match source.get_ref().and_then(|e| e.downcast_ref::<bollard::errors::Error>()) {
+                Some(bollard::errors::Error::DockerResponseServerError { status_code, message }) => {
+                    Error::Refused { status: *status_code, message: message.clone() }
+                }
+                _ => Error::File { path: to.display().to_string(), source },
             }
-            _ => Error::File { path: to.display().to_string(), source },
         })
     }
 
     /// Copies a file or folder into a container.
-    pub async fn copy_in(&self, container: &str, from: &Path, path: &str, follow_link: bool) -> Result<(), Error> {
+    pub async fn copy_in(
+        &self,
+        container: &str,
+        from: &Path,
+        path: &str,
+        follow_link: bool,
+    ) -> Result<(), Error> {
         let unreadable = |source| Error::File { path: from.display().to_string(), source };
         let metadata = if follow_link { fs::metadata(from) } else { fs::symlink_metadata(from) };
         let is_directory = metadata.map_err(unreadable)?.is_dir();
@@ -47,7 +62,10 @@ impl Engine {
             Some(true) if contents && is_directory => (path.to_owned(), String::new()),
             Some(true) => (path.to_owned(), name),
             Some(false) if is_directory => {
-                return Err(Error::Impossible(format!("{path} in the container is a file, {} is a folder", from.display())));
+                return Err(Error::Impossible(format!(
+                    "{path} in the container is a file, {} is a folder",
+                    from.display()
+                )));
             }
             None if path.ends_with('/') && !is_directory => {
                 return Err(Error::Impossible(format!("the folder {path} is not there in the container")));
@@ -57,7 +75,9 @@ impl Engine {
         };
         let (writer, reader) = tokio::io::duplex(64 * 1024);
         let source = from.to_path_buf();
-        let packed = tokio::task::spawn_blocking(move || pack(SyncIoBridge::new(writer), &source, &inside, follow_link));
+        let packed = tokio::task::spawn_blocking(move || {
+            pack(SyncIoBridge::new(writer), &source, &inside, follow_link)
+        });
         let options = UploadToContainerOptionsBuilder::default().path(&base).build();
         let body = bollard::body_try_stream(ReaderStream::new(reader));
         let sent = self.patient.upload_to_container(container, Some(options), body).await;
@@ -69,7 +89,12 @@ impl Engine {
     /// Whether a path in a container is a folder; `None` when it is not there.
     async fn is_directory(&self, container: &str, path: &str) -> Result<Option<bool>, Error> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
-        match self.docker.get_container_archive_info(container, Some(options)).await.doing("look into a container") {
+        match self
+            .docker
+            .get_container_archive_info(container, Some(options))
+            .await
+            .doing("look into a container")
+        {
             Ok(found) => Ok(Some(found.file_mode & GO_DIRECTORY != 0)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),

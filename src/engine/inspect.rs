@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::query_parameters::EventsOptionsBuilder;
-use futures_util::stream::BoxStream;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use serde::Serialize;
 
 use super::Engine;
@@ -62,7 +62,9 @@ impl Engine {
                 image,
                 attributes: attributes
                     .into_iter()
-                    .filter(|(key, _)| ["exitCode", "signal", "execID", "execDuration"].contains(&key.as_str()))
+                    .filter(|(key, _)| {
+                        ["exitCode", "signal", "execID", "execDuration"].contains(&key.as_str())
+                    })
                     .collect(),
             })
         });

@@ -153,9 +153,11 @@ impl Engine {
     /// Tells the terminal's size, in characters.
     pub async fn resize(&self, what: &What, width: u16, height: u16) -> Result<(), Error> {
         match what {
-            What::Exec(id) => {
-                self.docker.resize_exec(id, ResizeExecOptions { height, width }).await.doing("resize a terminal")
-            }
+            What::Exec(id) => self
+                .docker
+                .resize_exec(id, ResizeExecOptions { height, width })
+                .await
+                .doing("resize a terminal"),
             What::Container(id) => {
                 let options = ResizeContainerTTYOptionsBuilder::default();
                 let options = options.h(i32::from(height)).w(i32::from(width)).build();

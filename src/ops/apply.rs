@@ -119,7 +119,8 @@ impl<'a> Teller<'a> {
                 self.events.tell(Event::Done { subject, outcome: (*word).to_owned(), took });
             }
             Outcome::Done(word) => {
-                let waits = matches!(&step.act, Act::Start { target } if self.awaited.contains(&target.service));
+                let waits =
+                    matches!(&step.act, Act::Start { target } if self.awaited.contains(&target.service));
                 let doing = if waits { "started, waiting until it is ready" } else { word };
                 self.events.tell(Event::Started { subject, doing: doing.to_owned() });
             }
@@ -141,7 +142,9 @@ fn subject(act: &Act) -> String {
         Act::CreateVolume { name, .. } | Act::RemoveVolume { name } => format!("volume {name}"),
         // Under the image's plain name, as the builder and the puller tell their progress.
         Act::Pull { image, .. } | Act::Build { image, .. } | Act::RemoveImage { image } => image.clone(),
-        Act::Create { target, replaces, .. } => format!("container {}", replaces.as_ref().unwrap_or(&target.name)),
+        Act::Create { target, replaces, .. } => {
+            format!("container {}", replaces.as_ref().unwrap_or(&target.name))
+        }
         Act::Rename { to, .. } => format!("container {to}"),
         Act::Start { target }
         | Act::Stop { target, .. }
@@ -158,9 +161,10 @@ fn subject(act: &Act) -> String {
 fn doing(act: &Act) -> String {
     match act {
         Act::CreateNetwork { .. } | Act::CreateVolume { .. } | Act::Create { .. } => "creating".to_owned(),
-        Act::RemoveNetwork { .. } | Act::RemoveVolume { .. } | Act::RemoveImage { .. } | Act::Remove { .. } => {
-            "removing".to_owned()
-        }
+        Act::RemoveNetwork { .. }
+        | Act::RemoveVolume { .. }
+        | Act::RemoveImage { .. }
+        | Act::Remove { .. } => "removing".to_owned(),
         Act::Pull { .. } => "pulling".to_owned(),
         Act::Build { .. } => "building".to_owned(),
         Act::Rename { .. } => "renaming".to_owned(),

@@ -17,7 +17,8 @@ pub fn engine(error: Error) -> Failure {
     };
     let mut failure = Failure::new(kind, error.to_string());
     if error.is_lost() {
-        failure = failure.hint("look at the engine with `devenv doctor`, then do this again: it goes on where it stopped");
+        failure = failure
+            .hint("look at the engine with `devenv doctor`, then do this again: it goes on where it stopped");
     }
     // What the error itself says is the message; what lies behind it is the source.
     if let Error::Lost { source, .. } | Error::Nonsense { source, .. } = error {
@@ -36,7 +37,13 @@ pub fn step(doing: &str, container: &str, error: Error) -> Failure {
 
 /// A service will not be what its dependents wait for.
 #[must_use]
-pub fn unreached(service: &str, container: &str, goal: Goal, why: &Unreached, needed_by: Option<&str>) -> Failure {
+pub fn unreached(
+    service: &str,
+    container: &str,
+    goal: Goal,
+    why: &Unreached,
+    needed_by: Option<&str>,
+) -> Failure {
     let mut message = format!("service `{service}` {}", why.state);
     if let Some(dependent) = needed_by {
         let goal = match goal {
@@ -84,7 +91,8 @@ pub fn network(name: &str, error: Error) -> Failure {
 pub fn volume(name: &str, error: Error) -> Failure {
     let mut failure = engine(error);
     if failure.kind == Kind::Conflict {
-        failure = failure.hint("a container still uses it; see `docker ps -a --filter volume=".to_owned() + name + "`");
+        failure = failure
+            .hint("a container still uses it; see `docker ps -a --filter volume=".to_owned() + name + "`");
     }
     failure.message = format!("volume `{name}`: {}", failure.message);
     failure

@@ -106,7 +106,9 @@ fn no_pull(service: &str, error: PullError) -> Failure {
     let (kind, hint) = match &error {
         PullError::Missing { .. } => (
             Kind::Unreachable,
-            format!("check the name and the network, log in with `docker login`, or give service `{service}` a `build`"),
+            format!(
+                "check the name and the network, log in with `docker login`, or give service `{service}` a `build`"
+            ),
         ),
         PullError::Name(_) => (Kind::Files, format!("mend the `image` of service `{service}`")),
         PullError::Credentials(_) => (Kind::Files, "log in again with `docker login`".to_owned()),
@@ -143,7 +145,8 @@ pub(super) async fn build(
         return Err(Failure::new(Kind::Files, format!("service `{service}` has no `build`")));
     };
     let spec = spec(context, project, service, definition, image)?;
-    let id = engine.build(&spec, &context.events).await.map_err(|error| no_build(service, definition, error))?;
+    let id =
+        engine.build(&spec, &context.events).await.map_err(|error| no_build(service, definition, error))?;
     deployment.note_image(image, &id);
     Ok(())
 }
@@ -158,7 +161,8 @@ fn spec(
 ) -> Result<Build, Failure> {
     let service = &project.services[name];
     let absolute = |path: &str| project.working_dir.join(path);
-    let is_remote = |text: &str| text.contains("://") || text.starts_with("git@") || text.starts_with("github.com/");
+    let is_remote =
+        |text: &str| text.contains("://") || text.starts_with("git@") || text.starts_with("github.com/");
     let mut tags = vec![image.to_owned()];
     tags.extend(build.tags.iter().filter(|tag| *tag != image).cloned());
     let mut all_labels: Vec<(String, String)> =
@@ -190,12 +194,14 @@ fn spec(
         };
         secrets.push(Secret { id: id.clone(), source });
     }
-    let platforms = if service.platform.is_empty() { build.platforms.clone() } else { vec![service.platform.clone()] };
+    let platforms =
+        if service.platform.is_empty() { build.platforms.clone() } else { vec![service.platform.clone()] };
     let contexts = build.additional_contexts.iter().map(|(key, value)| {
         let context = if let Some(other) = value.strip_prefix("service:") {
             let other_service = &project.services.get(other);
             NamedContext::Image(
-                other_service.map_or_else(|| other.to_owned(), |service| names::image(&project.name, other, service)),
+                other_service
+                    .map_or_else(|| other.to_owned(), |service| names::image(&project.name, other, service)),
             )
         } else if let Some(image) = value.strip_prefix("docker-image://") {
             NamedContext::Image(image.to_owned())
@@ -254,7 +260,9 @@ fn spec(
 
 fn no_build(service: &str, definition: &compose::Build, error: BuildError) -> Failure {
     let kind = match &error {
-        BuildError::Connect { .. } | BuildError::BrokenOff { .. } | BuildError::Base { .. } => Kind::Unreachable,
+        BuildError::Connect { .. } | BuildError::BrokenOff { .. } | BuildError::Base { .. } => {
+            Kind::Unreachable
+        }
         BuildError::Step { .. } => Kind::Failed,
         _ => Kind::Files,
     };
@@ -278,7 +286,8 @@ fn no_build(service: &str, definition: &compose::Build, error: BuildError) -> Fa
     };
     if let Some(line) = line {
         let width = u32::try_from(line.text.chars().count()).unwrap_or(1);
-        let path = if line.file.is_absolute() { line.file } else { Path::new(&definition.context).join(line.file) };
+        let path =
+            if line.file.is_absolute() { line.file } else { Path::new(&definition.context).join(line.file) };
         failure = failure.at(Place { path, line: line.number, column: 1, width, excerpt: line.text });
     }
     for line in log {

@@ -32,8 +32,14 @@ impl Context {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot)?;
         }
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(cannot)?;
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(cannot)?;
         let began = Instant::now();
         let mut told = false;
         loop {
@@ -60,7 +66,8 @@ impl Context {
             tokio::time::sleep(PAUSE).await;
         }
         let line = format!("process {}: {}\n", std::process::id(), self.command_line);
-        let written = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(line.as_bytes()));
+        let written =
+            file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(line.as_bytes()));
         written.map_err(cannot)?;
         Ok(Lock(file))
     }

@@ -170,7 +170,9 @@ pub(super) async fn running(
     let containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
     let mut of_service: Vec<Container> =
         containers.into_iter().filter(|c| c.service() == service && !c.is_one_off()).collect();
-    if of_service.is_empty() && !loaded.files.is_empty() && !loaded.project.all_services().any(|(n, _)| n == service)
+    if of_service.is_empty()
+        && !loaded.files.is_empty()
+        && !loaded.project.all_services().any(|(n, _)| n == service)
     {
         return Err(failures::no_service(service, &loaded.project));
     }
@@ -200,28 +202,32 @@ pub async fn port(
         .ports
         .iter()
         .find(|port| port.target == target && port.protocol == protocol && port.published > 0);
-    found.map(|port| {
-        if port.host_ip.contains(':') {
-            format!("[{}]:{}", port.host_ip, port.published)
-        } else {
-            format!("{}:{}", port.host_ip, port.published)
-        }
-    }).ok_or_else(|| {
-        let mut published: Vec<String> = container
-            .ports
-            .iter()
-            .filter(|port| port.published > 0)
-            .map(|port| format!("{}/{}", port.target, port.protocol))
-            .collect();
-        published.dedup();
-        let failure =
-            Failure::new(Kind::Failed, format!("service `{service}` does not publish port {target}/{protocol}"));
-        if published.is_empty() {
-            failure.hint("give the service `ports`")
-        } else {
-            failure.hint(format!("it publishes {}", published.join(", ")))
-        }
-    })
+    found
+        .map(|port| {
+            if port.host_ip.contains(':') {
+                format!("[{}]:{}", port.host_ip, port.published)
+            } else {
+                format!("{}:{}", port.host_ip, port.published)
+            }
+        })
+        .ok_or_else(|| {
+            let mut published: Vec<String> = container
+                .ports
+                .iter()
+                .filter(|port| port.published > 0)
+                .map(|port| format!("{}/{}", port.target, port.protocol))
+                .collect();
+            published.dedup();
+            let failure = Failure::new(
+                Kind::Failed,
+                format!("service `{service}` does not publish port {target}/{protocol}"),
+            );
+            if published.is_empty() {
+                failure.hint("give the service `ports`")
+            } else {
+                failure.hint(format!("it publishes {}", published.join(", ")))
+            }
+        })
 }
 
 /// The processes of a container.

@@ -3,12 +3,12 @@
 
 pub mod apply;
 pub mod doctor;
-pub mod engine;
 pub mod down;
+pub mod engine;
 pub mod failures;
 pub mod files;
-pub mod lock;
 pub mod images;
+pub mod lock;
 pub mod look;
 pub mod run;
 pub mod status;
@@ -97,9 +97,11 @@ impl Context {
         let (endpoint, docker) = engine::open(&self.engine_settings()).await?;
         let named = self.environment.get("SSL_CERT_FILE").map(Path::new);
         let lent = Lent {
-            endpoint: build::Endpoint::from_host(&endpoint.host.to_string())
-                .ok_or_else(|| Failure::new(Kind::Unreachable, format!("{} takes no builds", endpoint.host)))?,
-            ca_bundle: authorities::find(named, |path| std::fs::read_to_string(path)).map(|bundle| bundle.path),
+            endpoint: build::Endpoint::from_host(&endpoint.host.to_string()).ok_or_else(|| {
+                Failure::new(Kind::Unreachable, format!("{} takes no builds", endpoint.host))
+            })?,
+            ca_bundle: authorities::find(named, |path| std::fs::read_to_string(path))
+                .map(|bundle| bundle.path),
             credentials: self.credentials()?,
         };
         Ok(Engine::new(docker, lent))
@@ -114,7 +116,9 @@ impl Context {
         };
         match std::fs::read_to_string(&path) {
             Ok(text) => Credentials::parse(&text).map_err(|error| {
-                Failure::new(Kind::Files, "Docker's settings cannot be read").at(Place::file(path)).source(error)
+                Failure::new(Kind::Files, "Docker's settings cannot be read")
+                    .at(Place::file(path))
+                    .source(error)
             }),
             Err(_) => Ok(Credentials::default()),
         }

@@ -73,7 +73,9 @@ async fn session(engine: &Engine, attached: Attached, terminal: Terminal) -> Res
     };
     let resizes = async {
         tell_size().await;
-        let Ok(mut resized) = signal(SignalKind::window_change()) else { return std::future::pending().await };
+        let Ok(mut resized) = signal(SignalKind::window_change()) else {
+            return std::future::pending().await;
+        };
         while resized.recv().await.is_some() {
             tell_size().await;
         }
@@ -169,7 +171,8 @@ pub async fn run<T>(
         interactive: terminal.stdin && !one_off.detach,
         ..Purpose::default()
     };
-    let created = engine.create_container(hands.deployment(), &one_off.service, &service, &name, &purpose).await;
+    let created =
+        engine.create_container(hands.deployment(), &one_off.service, &service, &name, &purpose).await;
     let id = created.map_err(|error| failures::step("created", &name, error))?;
     drop(lock);
     let taken = take();
@@ -286,7 +289,13 @@ pub enum End {
 }
 
 /// Copies between this machine and a container, as `docker cp` does.
-pub async fn copy(context: &Context, from: &End, to: &End, index: Option<u32>, follow_link: bool) -> Result<(), Failure> {
+pub async fn copy(
+    context: &Context,
+    from: &End,
+    to: &End,
+    index: Option<u32>,
+    follow_link: bool,
+) -> Result<(), Failure> {
     let engine = context.engine().await?;
     let container_of = async |service: &str| running(context, &engine, service, index).await;
     match (from, to) {

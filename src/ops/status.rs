@@ -86,8 +86,8 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
                 && up::resolve(service, |other| first(other).map(|c| c.id.clone()))
                     .is_none_or(|resolved| hash::service_hash(&resolved) != container.config_hash())
         });
-        let known = loaded.files.is_empty()
-            || project.all_services().any(|(name, _)| name == container.service());
+        let known =
+            loaded.files.is_empty() || project.all_services().any(|(name, _)| name == container.service());
         rows.push(row(container, drifted, !known));
     }
     for name in project.services.keys().filter(|name| wanted(name)) {
@@ -100,12 +100,8 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
 }
 
 fn row(container: &Container, drifted: bool, orphan: bool) -> Row {
-    let mut addresses: Vec<String> = container
-        .ports
-        .iter()
-        .filter(|port| port.published > 0)
-        .map(|port| address(port))
-        .collect();
+    let mut addresses: Vec<String> =
+        container.ports.iter().filter(|port| port.published > 0).map(|port| address(port)).collect();
     addresses.sort();
     addresses.dedup();
     Row {

@@ -129,11 +129,7 @@ fn wishes(options: &Options) -> up::Wishes {
         wait: options.wait,
         prepare: None,
         one_off: None,
-        images: images::Wishes {
-            build: options.build,
-            pull: options.pull.clone(),
-            now: SystemTime::now(),
-        },
+        images: images::Wishes { build: options.build, pull: options.pull.clone(), now: SystemTime::now() },
     }
 }
 
@@ -147,11 +143,8 @@ async fn refresh_images(
     wishes: &up::Wishes,
 ) -> Result<Observed, Failure> {
     let order = up::order(&loaded.project, &wishes.targets, wishes.no_deps);
-    let existing: Vec<String> = order
-        .services
-        .into_iter()
-        .filter(|name| observed.of_service(name).next().is_some())
-        .collect();
+    let existing: Vec<String> =
+        order.services.into_iter().filter(|name| observed.of_service(name).next().is_some()).collect();
     let mut plan = Plan::default();
     images::add_steps(&mut plan, &loaded.project, &existing, &observed.images, &wishes.images)?;
     if plan.is_empty() {
@@ -182,12 +175,8 @@ impl<'a> Hands<'a> {
         observed: &Observed,
         wait_timeout: Duration,
     ) -> Self {
-        let deployment = Deployment::new(
-            loaded.project.clone(),
-            loaded.files.clone(),
-            loaded.env_files.clone(),
-            observed,
-        );
+        let deployment =
+            Deployment::new(loaded.project.clone(), loaded.files.clone(), loaded.env_files.clone(), observed);
         let watch = engine.watch(&loaded.project.name);
         Self { context, engine, deployment, watch, wait_timeout }
     }
@@ -204,9 +193,10 @@ impl<'a> Hands<'a> {
             .map_err(|error| failures::step("started", &target.name, error))?;
         let service = self.deployment.project.services.get(&target.service);
         for hook in service.iter().flat_map(|service| &service.post_start) {
-            self.engine.hook(target.handle(), hook).await.map_err(|error| {
-                failures::step("made ready by its post_start hook", &target.name, error)
-            })?;
+            self.engine
+                .hook(target.handle(), hook)
+                .await
+                .map_err(|error| failures::step("made ready by its post_start hook", &target.name, error))?;
         }
         Ok(Outcome::Done("started"))
     }
@@ -237,8 +227,9 @@ impl<'a> Hands<'a> {
                 Err(_) => {
                     let why = self.engine.explain_delay(&id).await.map_err(failures::engine)?;
                     let seconds = self.wait_timeout.as_secs_f64();
-                    return Err(failed(&why)
-                        .hint(format!("{seconds} s were waited; --wait-timeout gives it longer")));
+                    return Err(
+                        failed(&why).hint(format!("{seconds} s were waited; --wait-timeout gives it longer"))
+                    );
                 }
             };
             word = match reached.map_err(|why| failed(&why))? {
@@ -276,15 +267,15 @@ impl Perform for Hands<'_> {
             Act::RemoveImage { image } => {
                 engine.remove_image(image).await.map_err(failures::engine).map(|()| "removed")
             }
-            Act::Pull { image, service } => super::images::pull(self.context, engine, deployment, image, service).await.map(|()| "pulled"),
-            Act::Build { image, service } => super::images::build(self.context, engine, deployment, image, service).await.map(|()| "built"),
+            Act::Pull { image, service } => {
+                super::images::pull(self.context, engine, deployment, image, service).await.map(|()| "pulled")
+            }
+            Act::Build { image, service } => {
+                super::images::build(self.context, engine, deployment, image, service).await.map(|()| "built")
+            }
             Act::Create { target, number, replaces, inherit } => {
-                let purpose = Purpose {
-                    number: *number,
-                    replaces: replaces.as_deref(),
-                    inherit,
-                    ..Purpose::default()
-                };
+                let purpose =
+                    Purpose { number: *number, replaces: replaces.as_deref(), inherit, ..Purpose::default() };
                 let service = &project.services[&target.service];
                 engine
                     .create_container(deployment, &target.service, service, &target.name, &purpose)
@@ -305,7 +296,9 @@ impl Perform for Hands<'_> {
             Act::Restart { target, grace } => {
                 self.before_stop(target).await;
                 let restarted = engine.restart(target.handle(), *grace).await;
-                restarted.map_err(|error| failures::step("restarted", &target.name, error)).map(|()| "restarted")
+                restarted
+                    .map_err(|error| failures::step("restarted", &target.name, error))
+                    .map(|()| "restarted")
             }
             Act::Kill { target, signal } => {
                 let killed = engine.kill(target.handle(), signal).await;
@@ -323,14 +316,12 @@ impl Perform for Hands<'_> {
                 let removed = engine.remove_container(target.handle(), *volumes).await;
                 removed.map_err(|error| failures::step("removed", &target.name, error)).map(|()| "removed")
             }
-            Act::Await { service, goal, required } => {
-                match self.reach(service, *goal, &step.cause).await {
-                    Err(failure) if !required && failure.kind == Kind::Unhealthy => {
-                        return Ok(Outcome::Excused(format!("{failure}; it is not required")));
-                    }
-                    other => other,
+            Act::Await { service, goal, required } => match self.reach(service, *goal, &step.cause).await {
+                Err(failure) if !required && failure.kind == Kind::Unhealthy => {
+                    return Ok(Outcome::Excused(format!("{failure}; it is not required")));
                 }
-            }
+                other => other,
+            },
             Act::Prepare { service } => self.prepare(service).await.map(|()| "up to date"),
         };
         done.map(Outcome::Done)
