@@ -134,9 +134,9 @@ Deno.serve({ port: 8000, hostname: "0.0.0.0", onListen: () => console.log(`funct
     try {
       return await fetch(`http://127.0.0.1:${worker.port}${url.pathname}${url.search}`, { method: request.method, headers: request.headers, body, redirect: "manual" });
     } catch (failure) {
-      last = failure;
+      last = failure instanceof Error ? (failure.cause ?? failure) : failure;
       // Only a refused connection is tried again: whatever was sent may have had its effect.
-      if (!String(failure).includes("refused")) break;
+      if (!String(last).includes("refused")) break;
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
   }

@@ -1,6 +1,9 @@
 // /auth/v1/admin: what supabase.auth.admin and server code use. @supabase/lite has none of it.
-import { createHash, randomInt, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import bcrypt from 'bcryptjs';
+import { newCode, tokenHash } from './auth.mjs';
+import { milliseconds } from './config.mjs';
+import { mailContext, verifyLink } from './mail.mjs';
 import { authError, json } from './responses.mjs';
 import { userResponse } from './sessions.mjs';
 
@@ -8,11 +11,11 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const LINK_TYPES = { signup: 'confirmation_token', invite: 'confirmation_token', magiclink: 'recovery_token', recovery: 'recovery_token' };
 
 export class AuthAdmin {
-  constructor({ sql, keys, settings, config, mail }) {
-    Object.assign(this, { sql, keys, mail });
+  constructor({ sql, keys, settings, config, mailer }) {
+    Object.assign(this, { sql, keys, mailer });
     this.externalUrl = settings.externalUrl;
     this.siteUrl = config.auth?.site_url || 'http://127.0.0.1:3000';
-    this.otpLength = config.auth?.email?.otp_length ?? 6;
+    this.codeLength = config.auth?.email?.otp_length ?? 6;
   }
 
   /** An answer, or null if the path is not ours. */
@@ -122,21 +125,18 @@ export class AuthAdmin {
     if (row && body.type === 'signup' && row.email_confirmed_at) throw failure(422, 'email_exists', 'A user with this email address has already been registered');
     if (!row && body.type === 'recovery') throw failure(404, 'user_not_found', 'User with this email not found');
     const id = row?.id ?? (await this.create({ ...body, email, user_metadata: body.data })).id;
-    // The same token as @supabase/lite makes: the SHA-256 of address and code.
-    const code = String(randomInt(10 ** this.otpLength)).padStart(this.otpLength, '0');
-    const token = createHash('sha256').update(email + code).digest('hex');
+    const code = newCode(this.codeLength);
+    const token = tokenHash(email, code);
     const sentAt = column.replace('token', 'sent_at');
     await this.sql`update auth.users set ${this.sql(column)} = ${token}, ${this.sql(sentAt)} = now(), updated_at = now() ${body.type === 'invite' ? this.sql`, invited_at = now()` : this.sql``} where id = ${id}`;
     [row] = await this.sql`select * from auth.users where id = ${id}`;
-    const link = new URL(`${this.externalUrl}/auth/v1/verify`);
-    link.search = new URLSearchParams({ token, type: body.type, redirect_to: redirectTo || this.siteUrl });
-    return { ...userResponse(row), action_link: link.href, email_otp: code, hashed_token: token, verification_type: body.type, redirect_to: redirectTo || this.siteUrl };
+    const redirect_to = redirectTo || this.siteUrl;
+    return { ...userResponse(row), action_link: verifyLink(this.externalUrl, { token, type: body.type, redirectTo: redirect_to }), email_otp: code, hashed_token: token, verification_type: body.type, redirect_to };
   }
 
   async invite(body, redirectTo) {
-    const { action_link, email_otp, hashed_token, verification_type, redirect_to, ...user } = await this.generateLink({ type: 'invite', email: body.email, data: body.data }, redirectTo);
-    const text = `You have been invited. Accept with this link: ${action_link}`;
-    await this.mail.send({ to: user.email, subject: 'You have been invited', text, html: `<h2>You have been invited</h2><p><a href="${action_link}">Accept the invite</a></p>` });
+    const { action_link, email_otp: code, hashed_token: token, verification_type, redirect_to, ...user } = await this.generateLink({ type: 'invite', email: body.email, data: body.data }, redirectTo);
+    await mailContext.run({ redirectTo: redirect_to }, () => this.mailer.sendInvite(user.email, token, code, { userId: user.id }));
     return user;
   }
 }
@@ -150,11 +150,7 @@ async function hash(body) {
   return body.password ? bcrypt.hash(body.password, 10) : null;
 }
 
-/** "none" or a Go duration ("24h", "1h30m") → when the ban ends */
-export function bannedUntil(body, now = Date.now()) {
-  const units = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
-  const parts = [...(body.ban_duration ?? '').matchAll(/([\d.]+)(ms|h|m|s)/g)];
-  return parts.length ? new Date(now + parts.reduce((sum, [, number, unit]) => sum + Number(number) * units[unit], 0)) : null;
-}
+/** "none" or a duration ("24h") → when the ban ends */
+export const bannedUntil = ({ ban_duration: duration }, now = Date.now()) => (milliseconds(duration) ? new Date(now + milliseconds(duration)) : null);
 
 const failure = (status, errorCode, message) => Object.assign(new Error(message), { status, errorCode });

@@ -105,6 +105,12 @@ export function bytes(size) {
   return number && factor ? Math.round(Number(number) * factor) : null;
 }
 
+/** A duration as Go writes it ("24h", "1m30s", "500ms") → milliseconds; 0 for anything else */
+export function milliseconds(duration = '') {
+  const units = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+  return [...String(duration).matchAll(/([\d.]+)(ms|h|m|s)/g)].reduce((sum, [, number, unit]) => sum + Number(number) * units[unit], 0);
+}
+
 /** [storage.buckets.NAME] as rows of storage.buckets, with the folder whose files are uploaded at first start. */
 export function bucketsOf(config) {
   return Object.entries(config.storage?.buckets ?? {}).map(([name, bucket]) => ({
@@ -117,7 +123,7 @@ export function bucketsOf(config) {
 }
 
 /** The strict part that @supabase/lite accepts: it refuses a config with any key that it does not know. */
-export function liteConfig(config, settings, projectDir = settings.projectDir) {
+export function liteConfig(config, settings) {
   const auth = config.auth ?? {};
   const email = auth.email ?? {};
   const external = Object.fromEntries(['github', 'google'].filter((name) => auth.external?.[name]?.enabled)
@@ -135,7 +141,6 @@ export function liteConfig(config, settings, projectDir = settings.projectDir) {
       email: {
         enable_signup: email.enable_signup ?? email.enabled ?? true,
         ...pick(email, ['enable_confirmations', 'double_confirm_changes', 'secure_password_change', 'max_frequency', 'otp_length', 'otp_expiry']),
-        ...(email.template && { template: templates(email.template, projectDir) }),
       },
       ...(auth.sessions && { sessions: pick(auth.sessions, ['timebox', 'inactivity_timeout']) }),
       ...(Object.keys(external).length && { external }),
@@ -147,8 +152,8 @@ export function liteConfig(config, settings, projectDir = settings.projectDir) {
 }
 
 /** Paths of mail templates are relative to the project's root; many projects write them relative to supabase/. */
-function templates(configured, projectDir) {
-  return Object.fromEntries(Object.entries(configured).map(([name, template]) => {
+export function mailTemplates(config, projectDir) {
+  return Object.fromEntries(Object.entries(config.auth?.email?.template ?? {}).map(([name, template]) => {
     const candidates = [path.join(projectDir, template.content_path ?? ''), path.join(projectDir, 'supabase', template.content_path ?? '')];
     const found = template.content_path && (candidates.find((file) => existsSync(file)) ?? candidates[0]);
     return [name, { ...pick(template, ['subject']), ...(found && { content_path: found }) }];

@@ -8,7 +8,7 @@ export class SchemaCache {
   #timer;
 
   constructor({ connection, sql }) {
-    this.connection = connection;
+    Object.assign(this, { connection, sql });
     sql.listen('pgrst', (payload) => this.schedule(payload || 'notification'), () => this.schedule('connected'))
       .catch((error) => console.error(`listening for schema changes: ${error.message}`));
   }
@@ -24,6 +24,7 @@ export class SchemaCache {
     try {
       await this.connection.clearSchemaCache();
       await this.connection.introspect({ useCache: false });
+      await this.#teachTypes();
       this.loaded = true;
       console.log(`schema read in ${Math.round(performance.now() - start)} ms (${why})`);
     } catch (error) {
@@ -31,5 +32,11 @@ export class SchemaCache {
       console.error(`reading the schema: ${error.message}`);
       this.schedule(why, RETRY_MS);
     }
+  }
+
+  /** supabase-js sends a vector as an array of numbers; the driver would write it as an SQL array. The type's number is known only once the extension is there. */
+  async #teachTypes() {
+    const vectors = await this.sql`select oid::int from pg_type where typname in ('vector', 'halfvec')`;
+    for (const { oid } of vectors) this.connection.driver.options.serializers[oid] = (value) => (Array.isArray(value) ? JSON.stringify(value) : String(value));
   }
 }

@@ -2,15 +2,16 @@
 // /functions/v1, /realtime/v1 and /pg go on to their services.
 import http from 'node:http';
 import { getRequestListener } from '@hono/node-server';
-import { createApi } from '@supabase/lite/cli';
+import { App } from '@supabase/lite';
 import { createPostgresConnection } from '@supabase/lite/postgres';
 import postgres from 'postgres';
 import { AuthAdmin } from './auth-admin.mjs';
 import { Auth } from './auth.mjs';
 import { seedBuckets } from './buckets.mjs';
-import { liteConfig, load } from './config.mjs';
+import { liteConfig, load, mailTemplates } from './config.mjs';
 import { Keys } from './keys.mjs';
-import { MailDriver } from './mail.mjs';
+import { Mailer } from './mail.mjs';
+import { ObjectStore } from './object-store.mjs';
 import { Proxy } from './proxy.mjs';
 import { json, preflight } from './responses.mjs';
 import { SchemaCache } from './schema-cache.mjs';
@@ -23,31 +24,30 @@ for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exi
 process.on('unhandledRejection', (error) => console.error(error));
 process.on('uncaughtException', (error) => console.error(error));
 
-// @supabase/lite keeps stored objects below the working directory (see the Dockerfile).
-process.chdir('/var/lib/gateway');
-
 const { settings, config, warnings } = load();
 for (const warning of warnings) console.warn(`warning: ${warning}`);
 
 const sql = postgres(settings.databaseUrl, { max: 4, onnotice() {}, idle_timeout: 60 });
 await untilAnswered(sql);
 const keys = await Keys.create(settings);
-const mail = new MailDriver({ settings, sql });
+const mailer = new Mailer({ settings, config, sql, templates: mailTemplates(config, settings.projectDir) });
 
-const { project } = await createApi({ root: process.cwd(), withSupabaseClient: false });
-project.local.getConfig = async () => ({
+const app = new App({
   ...liteConfig(config, settings),
   connection: createPostgresConnection({ url: settings.databaseUrl }),
-  options: { drivers: { email: mail }, server: { admin: true, apiKeys: { resolver: keys.resolver } } },
+  options: { server: { admin: true, apiKeys: { resolver: keys.resolver } } },
 });
-const app = await project.local.createApp();
+app._mailer = mailer;
+const store = new ObjectStore({ root: '/var/lib/storage', sql });
+app._storageAdapter = store;
+await app.init();
 const schema = new SchemaCache({ connection: app.connection, sql });
 
 // peerAddress null: a request to the API is never taken for one of the local studio, wherever it comes from.
 const lite = (request) => app.fetch(request, { peerAddress: null });
 const sessions = new Sessions({ sql, keys, settings, config });
-const auth = new Auth({ lite, sessions, sql, config });
-const authAdmin = new AuthAdmin({ sql, keys, settings, config, mail });
+const auth = new Auth({ lite, sessions, sql, mailer, config });
+const authAdmin = new AuthAdmin({ sql, keys, settings, config, mailer });
 const storage = new Storage({ lite });
 const proxy = new Proxy({ upstreams: settings.upstreams, keys });
 
@@ -104,6 +104,6 @@ const server = http.createServer((request, response) => {
   return route ? proxy.handle(route, request, response) : listener(request, response);
 });
 server.on('upgrade', (request, socket, head) => proxy.upgrade(request, socket, head));
-await seedBuckets({ sql, config, settings, storage });
+await seedBuckets({ sql, config, settings, storage, store });
 server.listen(settings.port, '0.0.0.0', () => console.log(`API ready after ${Math.round(performance.now())} ms: ${settings.externalUrl}`));
 http.createServer(guarded(studio(app))).listen(settings.studioPort, '0.0.0.0');

@@ -67,13 +67,17 @@ export class Sessions {
     }
   }
 
-  /** The same token with all claims; how the session began is remembered in its tag, so that a refreshed token says it too. */
+  /** The same token with all claims; how the session began is remembered in its tag, so that a refreshed token says it too. A banned user's session ends here. */
   async enrich(accessToken, method) {
     const claims = await this.keys.verify(accessToken);
-    if (!claims?.session_id) return accessToken;
-    const [user] = await this.sql`select * from auth.users where id = ${claims.sub}`;
+    if (!claims?.session_id) return { token: accessToken };
+    const [user] = await this.sql`select *, banned_until > now() as banned from auth.users where id = ${claims.sub}`;
+    if (user?.banned) {
+      await this.sql`delete from auth.sessions where id = ${claims.session_id}`;
+      return { banned: true };
+    }
     const [session] = await this.sql`update auth.sessions set tag = coalesce(tag, ${method}) where id = ${claims.session_id} returning tag`;
-    return user && session ? this.token(user, claims.session_id, session.tag) : accessToken;
+    return { token: user && session ? await this.token(user, claims.session_id, session.tag) : accessToken };
   }
 
   async create(user, method) {

@@ -1,14 +1,23 @@
 // /storage/v1 is @supabase/lite's; requests and answers are brought into the form that storage-js speaks. The functions are pure; the tests run them without a stack.
+import { bytes } from './config.mjs';
+import { parseRange } from './object-store.mjs';
 import { json } from './responses.mjs';
 
 const PREFIX = '/storage/v1';
 
-/** What a storage path means to us. */
+/** Paths that only the official server has: images are served as they are, `authenticated` is what everything but `public` is. */
+export const plainPath = (path) => path.replace(/^\/storage\/v1\/render\/image\//, `${PREFIX}/object/`).replace(/^(\/storage\/v1\/object\/(?:info\/)?)authenticated\//, '$1')
+  .replace(/^(\/storage\/v1\/object\/info\/)public\//, '$1');
+
+/** What a request is about. */
 export function route(method, path) {
   const rest = path.slice(PREFIX.length);
-  if (rest.startsWith('/object/upload/sign/')) return method === 'POST' ? 'sign-upload' : 'other';
+  if (rest.startsWith('/object/upload/sign/')) return method === 'POST' ? 'sign-upload' : method === 'PUT' ? 'signed-upload' : 'other';
+  if (method === 'POST' && /^\/object\/sign\/[^/]+\/?$/.test(rest)) return 'sign-many';
   if (method === 'POST' && rest.startsWith('/object/sign/')) return 'sign';
   if (method === 'POST' && rest.startsWith('/object/list/')) return 'list';
+  if (['POST', 'PUT'].includes(method) && /^\/bucket(\/[^/]+)?$/.test(rest)) return 'bucket';
+  if (method === 'GET' && rest.startsWith('/object/')) return 'download';
   return 'other';
 }
 
@@ -20,11 +29,7 @@ export function nameFileField(form) {
 }
 
 const relative = (url) => url?.replace(/^https?:\/\/[^/]+/, '').replace(/^\/storage\/v1/, '');
-
-export function signedAnswer(answer) {
-  return Array.isArray(answer) ? answer.map((item) => ({ ...item, signedURL: relative(item.signedURL ?? item.signedUrl) ?? null })) : { ...answer, signedURL: relative(answer.signedURL ?? answer.signedUrl) };
-}
-
+export const signedAnswer = (answer) => ({ ...answer, signedURL: relative(answer.signedURL ?? answer.signedUrl) });
 export const signedUploadAnswer = (answer) => ({ ...answer, url: relative(answer.url ?? answer.signedURL ?? answer.signedUrl) });
 
 /** Full paths of all objects below a prefix → the names in that one folder, folders as entries without an id. */
@@ -42,6 +47,35 @@ export function listAnswer(objects, prefix = '') {
   });
 }
 
+/** Limits may be written "50MB"; @supabase/lite takes numbers only. */
+export function bucketRequest({ file_size_limit: limit, allowed_mime_types: types, ...rest }) {
+  return { ...rest, ...(bytes(limit) !== null && { file_size_limit: bytes(limit) }), ...(types && { allowed_mime_types: types }) };
+}
+
+/** ?download, ?download=name.txt → how a browser should save it */
+export function disposition(path, download) {
+  const name = download || decodeURIComponent(path.split('/').at(-1));
+  return `attachment; filename="${name.replace(/[^\x20-\x7e]|["\\]/g, '_')}"; filename*=UTF-8''${encodeURIComponent(name)}`;
+}
+
+/** storage-js reads the code of an error, which @supabase/lite does not give. */
+const CODES = { 'Object not found': 'NoSuchKey', 'Bucket not found': 'NoSuchBucket', 'The resource already exists': 'ResourceAlreadyExists' };
+export const withCode = (error) => (CODES[error?.message] && !error.code ? { ...error, code: CODES[error.message] } : error);
+
+/** The bytes of a stream from `start` to `end`, both included. */
+export function slice(stream, { start, end }) {
+  let position = 0;
+  return stream.pipeThrough(new TransformStream({
+    transform(chunk, controller) {
+      const from = Math.max(0, start - position);
+      const to = Math.min(chunk.length, end + 1 - position);
+      if (from < to) controller.enqueue(chunk.subarray(from, to));
+      position += chunk.length;
+      if (position > end) controller.terminate();
+    },
+  }));
+}
+
 export class Storage {
   constructor({ lite }) {
     this.lite = lite;
@@ -49,24 +83,68 @@ export class Storage {
 
   async fetch(request) {
     const { method } = request;
-    const { pathname } = new URL(request.url);
-    const kind = route(method, pathname);
+    const url = new URL(request.url);
+    url.pathname = plainPath(url.pathname);
+    const kind = route(method, url.pathname);
     const headers = new Headers(request.headers);
-    let body = ['GET', 'HEAD'].includes(method) ? undefined : request.body;
-    let prefix;
-    if (headers.get('content-type')?.startsWith('multipart/form-data')) {
-      body = nameFileField(await request.formData());
-      headers.delete('content-type');
-      headers.delete('content-length');
-    } else if (kind === 'list') {
-      body = await request.text();
-      prefix = JSON.parse(body || '{}').prefix ?? '';
+    const send = (body) => {
+      if (body !== request.body) headers.delete('content-length');
+      return this.lite(new Request(url, { method, headers, body, duplex: 'half' }));
+    };
+    if (kind === 'sign-many') return this.signMany(url, headers, await request.json());
+    if (kind === 'bucket') return send(JSON.stringify(bucketRequest(await request.json())));
+    if (kind === 'list') {
+      const body = await request.text();
+      return this.answer(await send(body), (answer) => listAnswer(answer, JSON.parse(body || '{}').prefix ?? ''));
     }
-    const response = await this.lite(new Request(request.url, { method, headers, body, duplex: 'half' }));
-    if (!response.ok || kind === 'other') return response;
-    const answer = await response.json();
-    if (kind === 'sign') return json(signedAnswer(answer));
-    if (kind === 'sign-upload') return json(signedUploadAnswer(answer));
-    return json(listAnswer(answer, prefix));
+    if (kind === 'sign') return this.answer(await send(request.body), signedAnswer);
+    if (kind === 'sign-upload') return this.answer(await send(request.body), signedUploadAnswer);
+    if (headers.get('content-type')?.startsWith('multipart/form-data')) {
+      const form = nameFileField(await request.formData());
+      headers.delete('content-type');
+      if (kind !== 'signed-upload') return send(form);
+      // Of all uploads, the one by a signed URL takes no forms.
+      const file = form.get('file');
+      if (file?.type) headers.set('content-type', file.type);
+      if (form.get('cacheControl')) headers.set('cache-control', `max-age=${form.get('cacheControl')}`);
+      return send(file);
+    }
+    const response = await send(['GET', 'HEAD'].includes(method) ? undefined : request.body);
+    return kind === 'download' && response.ok ? download(response, request, url) : withErrorCode(response);
   }
+
+  async answer(response, change) {
+    return response.ok ? json(change(await response.json())) : withErrorCode(response);
+  }
+
+  /** One after the other: an object that is not there must not spoil the rest. */
+  async signMany(url, headers, { paths = [], expiresIn }) {
+    headers.delete('content-length');
+    const signed = [];
+    for (const path of paths) {
+      const one = `${url.origin}${url.pathname.replace(/\/$/, '')}/${path.split('/').map(encodeURIComponent).join('/')}`;
+      const response = await this.lite(new Request(one, { method: 'POST', headers, body: JSON.stringify({ expiresIn }) }));
+      const { signedURL = null, message } = response.ok ? signedAnswer(await response.json()) : await response.json();
+      signed.push({ path, signedURL, error: signedURL ? null : (message ?? 'Either the object does not exist or you do not have access to it') });
+    }
+    return json(signed);
+  }
+}
+
+async function withErrorCode(response) {
+  if (response.ok || !response.headers.get('content-type')?.includes('json')) return response;
+  return json(withCode(await response.json()), response.status);
+}
+
+/** Parts of an object (players and browsers ask for them), and the name to save it under. */
+function download(response, request, url) {
+  const headers = new Headers(response.headers);
+  headers.set('accept-ranges', 'bytes');
+  if (url.searchParams.has('download')) headers.set('content-disposition', disposition(url.pathname, url.searchParams.get('download')));
+  const size = Number(headers.get('content-length'));
+  const part = response.status === 200 && size && response.body && parseRange(request.headers.get('range'), size);
+  if (!part) return new Response(response.body, { status: response.status, headers });
+  headers.set('content-range', `bytes ${part.start}-${part.end}/${size}`);
+  headers.set('content-length', String(part.end - part.start + 1));
+  return new Response(slice(response.body, part), { status: 206, headers });
 }

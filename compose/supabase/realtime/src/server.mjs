@@ -29,8 +29,10 @@ function send(connection, message) {
   if (connection.readyState === connection.OPEN) connection.send(encode(message, connection.version));
 }
 
-function relay(topic, event, payload, except) {
-  for (const [connection, subscription] of topics.get(topic) ?? []) if (connection !== except) send(connection, [subscription.joinRef, null, topic, event, payload]);
+function relay(topic, event, payload, except, isPrivate) {
+  for (const [connection, subscription] of topics.get(topic) ?? []) {
+    if (connection !== except && (isPrivate === undefined || subscription.private === isPrivate)) send(connection, [subscription.joinRef, null, topic, event, payload]);
+  }
 }
 
 async function deliver(line) {
@@ -118,7 +120,7 @@ async function receive(connection, [joinRef, ref, topic, event, payload]) {
       subscription.claims = await claimsOf(payload.access_token).catch(() => subscription.claims);
       return undefined;
     case 'broadcast':
-      if (subscription.canWrite) relay(topic, 'broadcast', payload, subscription.self ? null : connection);
+      if (subscription.canWrite) relay(topic, 'broadcast', payload, subscription.self ? null : connection, subscription.private);
       return subscription.ack && ok();
     case 'presence':
       if (subscription.canWrite) track(topic, subscription, payload.event === 'track' ? payload.payload ?? {} : null);
@@ -131,23 +133,39 @@ async function receive(connection, [joinRef, ref, topic, event, payload]) {
 const body = async (request) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
-  return JSON.parse(Buffer.concat(chunks).toString() || '{}');
+  return Buffer.concat(chunks);
 };
+
+/** Broadcast over plain http: channel.httpSend() to /api/broadcast/TOPIC/events/EVENT, older clients and servers several messages to /api/broadcast. */
+async function broadcast(request, response) {
+  const fail = (status, message) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ message }));
+  const claims = await claimsOf(request.headers.authorization?.replace(/^Bearer /i, '') || request.headers.apikey).catch(() => null);
+  if (!claims) return fail(401, 'Unauthorized');
+  const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+  const [, topic, event] = pathname.match(/^\/api\/broadcast\/([^/]+)\/events\/([^/]+)$/)?.map(decodeURIComponent) ?? [];
+  const content = await body(request);
+  let messages;
+  try {
+    const payload = request.headers['content-type']?.startsWith('application/octet-stream') ? new Uint8Array(content) : JSON.parse(content.toString() || '{}');
+    messages = topic ? [{ topic, event, payload, private: searchParams.get('private') === 'true' }] : payload.messages;
+  } catch (error) {
+    return fail(400, error.message);
+  }
+  for (const message of messages ?? []) {
+    const name = message.topic.replace(/^realtime:/, '');
+    if (message.private && !(await access.toTopic(claims, name)).write) {
+      if (topic) return fail(403, `You do not have permissions to write to this Channel topic: ${name}`);
+      continue;
+    }
+    relay(`realtime:${name}`, 'broadcast', { type: 'broadcast', event: message.event, payload: message.payload }, null, Boolean(message.private));
+  }
+  return response.writeHead(202).end();
+}
 
 const server = http.createServer(async (request, response) => {
   const { pathname } = new URL(request.url, 'http://localhost');
   if (pathname === '/health') return response.writeHead(changes.ready ? 200 : 503).end(changes.ready ? 'OK' : 'starting');
-  // Broadcast over plain http: channel.httpSend() and servers without a WebSocket.
-  if (pathname === '/api/broadcast' && request.method === 'POST') {
-    const token = request.headers.authorization?.replace(/^Bearer /i, '') || request.headers.apikey;
-    const claims = await claimsOf(token).catch(() => null);
-    if (!claims) return response.writeHead(401).end();
-    for (const message of (await body(request).catch(() => ({}))).messages ?? []) {
-      if (message.private && !(await access.toTopic(claims, message.topic)).write) continue;
-      relay(`realtime:${message.topic.replace(/^realtime:/, '')}`, 'broadcast', { type: 'broadcast', event: message.event, payload: message.payload });
-    }
-    return response.writeHead(202).end();
-  }
+  if (request.method === 'POST' && pathname.startsWith('/api/broadcast')) return broadcast(request, response);
   return response.writeHead(404).end();
 });
 
