@@ -1,6 +1,6 @@
 // /NAME/... goes to supabase/functions/NAME. Each function is a Deno process of its own that starts with its first request and restarts itself when its files change.
-import { isValidToken, legacyKey } from "./auth.ts";
-import { parseConfig } from "./config.ts";
+import { isValidToken, legacyKey } from "./auth.mjs";
+import { parseConfig } from "./config.mjs";
 
 const supabase = Deno.env.get("SUPABASE_DIR") ?? "/project/supabase";
 const directory = `${supabase}/functions`;

@@ -17,6 +17,7 @@ export function route(method, path) {
   if (method === 'POST' && rest.startsWith('/object/sign/')) return 'sign';
   if (method === 'POST' && rest.startsWith('/object/list/')) return 'list';
   if (['POST', 'PUT'].includes(method) && /^\/bucket(\/[^/]+)?$/.test(rest)) return 'bucket';
+  if (method === 'GET' && rest.startsWith('/object/info/')) return 'info';
   if (method === 'GET' && rest.startsWith('/object/')) return 'download';
   return 'other';
 }
@@ -31,6 +32,15 @@ export function nameFileField(form) {
 const relative = (url) => url?.replace(/^https?:\/\/[^/]+/, '').replace(/^\/storage\/v1/, '');
 export const signedAnswer = (answer) => ({ ...answer, signedURL: relative(answer.signedURL ?? answer.signedUrl) });
 export const signedUploadAnswer = (answer) => ({ ...answer, url: relative(answer.url ?? answer.signedURL ?? answer.signedUrl) });
+
+/** A row of storage.objects → what info() answers. */
+export function infoAnswer({ id, name, version, bucket_id, metadata, user_metadata, created_at }) {
+  const known = typeof metadata === 'string' ? JSON.parse(metadata) : (metadata ?? {});
+  return {
+    id, name, version, bucket_id, size: known.size, content_type: known.mimetype, cache_control: known.cacheControl, etag: known.eTag, metadata: user_metadata ?? {},
+    last_modified: known.lastModified, created_at,
+  };
+}
 
 /** Full paths of all objects below a prefix → the names in that one folder, folders as entries without an id. */
 export function listAnswer(objects, prefix = '') {
@@ -97,6 +107,7 @@ export class Storage {
       const body = await request.text();
       return this.answer(await send(body), (answer) => listAnswer(answer, JSON.parse(body || '{}').prefix ?? ''));
     }
+    if (kind === 'info') return this.answer(await send(), infoAnswer);
     if (kind === 'sign') return this.answer(await send(request.body), signedAnswer);
     if (kind === 'sign-upload') return this.answer(await send(request.body), signedUploadAnswer);
     if (headers.get('content-type')?.startsWith('multipart/form-data')) {
