@@ -1,6 +1,7 @@
 //! Listens: what was typed becomes the options of an operation. The only room that knows clap, and the
 //! environment is handed to it by `main`.
 
+mod doctor;
 mod images;
 mod look;
 mod options;
@@ -114,6 +115,7 @@ enum Command {
     Wait(look::Wait),
     Cp(run::Cp),
     Completions(project::Completions),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs one command; its failure has been told when this returns.
@@ -191,6 +193,7 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Events(events) => events.run(context, ui).await,
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
+        Command::Doctor(doctor) => doctor.run(context, ui).await,
         Command::Completions(completions) => {
             completions.run(&mut Cli::command(), ui);
             Ok(())

@@ -43,6 +43,13 @@ impl Engine {
         self.containers_with(&format!("{}={project}", labels::PROJECT)).await
     }
 
+    /// All running containers, whoever they belong to.
+    pub async fn running_containers(&self) -> Result<Vec<Container>, Error> {
+        let options = ListContainersOptionsBuilder::default().build();
+        let found = self.docker.list_containers(Some(options)).await.doing("list containers")?;
+        Ok(found.into_iter().map(container).collect())
+    }
+
     /// Containers that carry a label (`key` or `key=value`).
     pub async fn containers_with(&self, label: &str) -> Result<Vec<Container>, Error> {
         let filters = HashMap::from([("label", vec![label])]);

@@ -31,6 +31,11 @@ pub fn engine(error: Error) -> Failure {
 #[must_use]
 pub fn step(doing: &str, container: &str, error: Error) -> Failure {
     let mut failure = engine(error);
+    let taken = ["port is already allocated", "address already in use"];
+    if taken.iter().any(|words| failure.message.contains(words)) {
+        failure.kind = Kind::Conflict;
+        failure = failure.hint("`devenv doctor` says who holds a port; free it, or publish another one");
+    }
     failure.message = format!("container `{container}` could not be {doing}: {}", failure.message);
     failure
 }

@@ -10,6 +10,7 @@ pub mod files;
 pub mod images;
 pub mod lock;
 pub mod look;
+mod ports;
 pub mod run;
 pub mod status;
 pub mod turn;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use crate::base::{Events, Failure, Kind, Place};
 use crate::compose::{self, Loaded};
 use crate::engine::credentials::Credentials;
-use crate::engine::endpoint::Settings;
+use crate::engine::endpoint::{self, Settings};
 use crate::engine::{Engine, Lent, Scope, build};
 use crate::machine::authorities;
 use crate::plan::{Observed, names};
@@ -105,6 +106,12 @@ impl Context {
             credentials: self.credentials()?,
         };
         Ok(Engine::new(docker, lent))
+    }
+
+    /// Whether the engine publishes its ports on this very machine.
+    #[must_use]
+    pub fn engine_is_here(&self) -> bool {
+        endpoint::resolve_here(&self.engine_settings()).is_ok_and(|endpoint| endpoint.host.is_local())
     }
 
     /// Logins of registries, from Docker's own settings.

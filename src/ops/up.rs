@@ -332,8 +332,10 @@ impl Hands<'_> {
     async fn prepare(&self, _service: &str) -> Result<(), Failure> {
         Ok(())
     }
-    /// tmp
-    pub(super) async fn ports_are_free(&self, _plan: &Plan) -> Result<(), Failure> {
-        Ok(())
+
+    /// Fails when a container that the plan starts would find its port taken.
+    pub(super) async fn ports_are_free(&self, plan: &Plan) -> Result<(), Failure> {
+        let here = self.context.engine_is_here();
+        super::ports::are_free(&self.engine, &self.deployment.project, plan, here).await
     }
 }
