@@ -445,7 +445,7 @@ section! { Secret {
     environment: String,
     /// What the variable named by `environment` held; never printed.
     #[serde(skip_serializing)]
-    content: String,
+    resolved: Option<String>,
     external: bool,
     labels: Map<String>,
     driver: String,
@@ -456,8 +456,10 @@ section! { Config {
     name: String,
     file: String,
     environment: String,
-    /// As written, or what the variable named by `environment` held; printed only in the former case.
     content: String,
+    /// What the variable named by `environment` held; never printed.
+    #[serde(skip_serializing)]
+    resolved: Option<String>,
     external: bool,
     labels: Map<String>,
     driver: String,

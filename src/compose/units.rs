@@ -205,7 +205,8 @@ impl Serialize for Number {
         if self.0.fract() == 0.0 && self.0.abs() < 1e15 {
             to.serialize_i64(self.0 as i64)
         } else {
-            to.serialize_f32(self.0)
+            // The shortest text that means this single: what Go prints.
+            to.serialize_f64(self.0.to_string().parse().unwrap_or(f64::from(self.0)))
         }
     }
 }

@@ -1,0 +1,466 @@
+//! A project as text, exactly as the reference prints it.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::hash::service_hash;
+use super::interpolate::Variable;
+use super::project::Project;
+use super::scalar;
+use crate::base::{Failure, Kind};
+
+const EXTENSIONS: &str = "#extensions";
+
+/// `config --format json`. Every `$` is doubled, so that the text loads to itself.
+///
+/// # Errors
+/// A build with an SSH key by path: the reference has no JSON for it and fails, too.
+pub fn to_json(project: &Project) -> Result<String, Failure> {
+    let keyed = |(name, service): (&String, &super::project::Service)| {
+        let paths = service.build.iter().flat_map(|build| build.ssh.iter());
+        paths.into_iter().any(|(_, path)| path.is_some_and(|path| !path.is_empty())).then(|| name.clone())
+    };
+    if let Some(name) = project.services.iter().find_map(keyed) {
+        let message = format!("service \"{name}\" builds with an SSH key by path, which has no form in JSON");
+        return Err(Failure::new(Kind::Files, message).hint("print it with `--format yaml`"));
+    }
+    let mut root = plain(project);
+    let extensions = match root.as_object_mut().and_then(|map| map.shift_remove(EXTENSIONS)) {
+        Some(Value::Object(extensions)) => extensions,
+        _ => Map::new(),
+    };
+    drop_extensions(&mut root);
+    if let Some(map) = root.as_object_mut() {
+        map.shift_remove("models");
+        map.extend(extensions);
+        map.sort_keys();
+    }
+    let text = serde_json::to_string_pretty(&root).unwrap_or_default();
+    Ok(go_escapes(&text).replace('$', "$$"))
+}
+
+/// `config` (YAML). Every `$` is doubled, so that the text loads to itself.
+pub fn to_yaml(project: &Project) -> String {
+    let mut root = plain(project);
+    drop_empty(&mut root, "");
+    for_yaml(&mut root);
+    yaml(&root).replace('$', "$$")
+}
+
+/// Any document, as `config --no-interpolate --format json` prints the tree it has.
+pub fn tree_to_json(tree: &Value) -> String {
+    let mut tree = tree.clone();
+    tree.sort_all_objects();
+    go_escapes(&serde_json::to_string_pretty(&tree).unwrap_or_default())
+}
+
+/// Any document, as `config --no-interpolate` prints the tree it has.
+pub fn tree_to_yaml(tree: &Value) -> String {
+    let mut tree = tree.clone();
+    tree.sort_all_objects();
+    yaml(&tree)
+}
+
+/// `config --services`: dependencies first, then by name.
+pub fn services(project: &Project) -> Vec<String> {
+    fn visit(project: &Project, name: &str, seen: &mut Vec<String>) {
+        let Some(service) = project.services.get(name) else { return };
+        if seen.iter().any(|other| other == name) {
+            return;
+        }
+        for dependency in service.depends_on.keys() {
+            visit(project, dependency, seen);
+        }
+        if !seen.iter().any(|other| other == name) {
+            seen.push(name.to_owned());
+        }
+    }
+    let mut seen = Vec::new();
+    project.services.keys().for_each(|name| visit(project, name, &mut seen));
+    seen
+}
+
+/// `config --volumes`.
+pub fn volumes(project: &Project) -> Vec<String> {
+    project.volumes.keys().cloned().collect()
+}
+
+/// `config --networks`.
+pub fn networks(project: &Project) -> Vec<String> {
+    project.networks.keys().cloned().collect()
+}
+
+/// `config --images`: what each service's container is made from.
+pub fn images(project: &Project) -> Vec<String> {
+    project
+        .services
+        .iter()
+        .map(|(name, service)| match service.image.as_str() {
+            "" => format!("{}-{name}", project.name),
+            image => image.to_owned(),
+        })
+        .collect()
+}
+
+/// `config --profiles`: every profile that a service belongs to.
+pub fn profiles(project: &Project) -> Vec<String> {
+    let mut all: Vec<String> =
+        project.all_services().flat_map(|(_, service)| service.profiles.clone()).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// `config --environment`: what variables are looked up in, `KEY=value`, sorted.
+pub fn environment(project: &Project) -> Vec<String> {
+    project.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+/// `config --hash '*'`: each service with its hash.
+pub fn hashes(project: &Project) -> Vec<(String, String)> {
+    project.services.iter().map(|(name, service)| (name.clone(), service_hash(service))).collect()
+}
+
+/// `config --variables` as a table.
+pub fn variables(variables: &[Variable]) -> String {
+    let head = ["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"].map(str::to_owned);
+    let rows: Vec<[String; 4]> = std::iter::once(head)
+        .chain(variables.iter().map(|variable| {
+            let required = variable.required.to_string();
+            [variable.name.clone(), required, variable.default_value.clone(), variable.presence_value.clone()]
+        }))
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0) + 3;
+    let widths = [width(0), width(1), width(2)];
+    let mut text = String::new();
+    for [name, required, default, alternate] in &rows {
+        let [a, b, c] = widths;
+        let _ = writeln!(text, "{name:a$}{required:b$}{default:c$}{alternate}");
+    }
+    text
+}
+
+/// A value as Go's `encoding/json` writes it, in one line and without extensions.
+pub(crate) fn go_json(value: &impl Serialize) -> String {
+    let mut value = plain(value);
+    drop_extensions(&mut value);
+    go_escapes(&value.to_string())
+}
+
+fn plain(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// Takes out the extensions that stand beside the keys of the specification.
+fn drop_extensions(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.get(EXTENSIONS).is_some_and(Value::is_object) {
+                map.shift_remove(EXTENSIONS);
+            }
+            map.values_mut().for_each(drop_extensions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_extensions),
+        _ => {}
+    }
+}
+
+/// Go writes `<`, `>`, `&` and two line separators as escapes. They stand only inside of texts.
+fn go_escapes(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(text, "\\u{:04x}", c as u32);
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// Leaves out what Go's YAML leaves out and its JSON does not: empty structures and commands that are not set.
+fn drop_empty(value: &mut Value, key: &str) {
+    match value {
+        Value::Object(map) => {
+            let service = matches!(key, "services[]" | "post_start[]" | "pre_stop[]" | "exec");
+            map.retain(|member, value| match (member.as_str(), value) {
+                ("command" | "entrypoint", Value::Null) => !service,
+                ("ipam" | "resources" | "placement", Value::Object(map)) => !map.is_empty(),
+                ("exec", Value::Object(exec)) => exec.values().any(|value| !value.is_null()),
+                _ => true,
+            });
+            let chosen = matches!(key, "services");
+            for (member, value) in map.iter_mut().filter(|(member, _)| *member != EXTENSIONS) {
+                let inner = if chosen { "services[]".to_owned() } else { member.clone() };
+                drop_empty(value, &inner);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| drop_empty(item, &format!("{key}[]"))),
+        _ => {}
+    }
+}
+
+/// Puts extensions among the keys they were written among, and gives two sections their YAML names.
+fn for_yaml(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::Object(extensions)) = map.get(EXTENSIONS) {
+                let extensions = extensions.clone();
+                map.shift_remove(EXTENSIONS);
+                map.extend(extensions);
+            }
+            for (capital, name) in [("Path", "path"), ("Weight", "weight"), ("Rate", "rate")] {
+                if let Some(value) = map.shift_remove(capital) {
+                    map.insert(name.to_owned(), value);
+                }
+            }
+            map.values_mut().for_each(for_yaml);
+        }
+        Value::Array(items) => items.iter_mut().for_each(for_yaml),
+        _ => {}
+    }
+}
+
+/// A document as go-yaml writes it: two spaces, lists indented, texts quoted only where they must be.
+fn yaml(value: &Value) -> String {
+    let mut text = String::new();
+    match value {
+        Value::Object(map) if !map.is_empty() => members(&mut text, map, 0, false),
+        Value::Array(list) if !list.is_empty() => items(&mut text, list, 0),
+        _ => {
+            scalar_text(&mut text, value, 0);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn members(text: &mut String, map: &Map<String, Value>, indent: usize, mut inline: bool) {
+    for (key, value) in map {
+        if !std::mem::take(&mut inline) {
+            let _ = write!(text, "{:indent$}", "");
+        }
+        text.push_str(&quoted(key, indent, true));
+        text.push(':');
+        match value {
+            Value::Object(map) if !map.is_empty() => {
+                text.push('\n');
+                members(text, map, indent + 2, false);
+            }
+            Value::Array(list) if !list.is_empty() => {
+                text.push('\n');
+                items(text, list, indent + 2);
+            }
+            _ => {
+                text.push(' ');
+                scalar_text(text, value, indent);
+                text.push('\n');
+            }
+        }
+    }
+}
+
+fn items(text: &mut String, list: &[Value], indent: usize) {
+    for item in list {
+        let _ = write!(text, "{:indent$}- ", "");
+        match item {
+            Value::Object(map) if !map.is_empty() => members(text, map, indent + 2, true),
+            Value::Array(list) if !list.is_empty() => {
+                let mut inner = String::new();
+                items(&mut inner, list, indent + 2);
+                text.push_str(inner.trim_start());
+            }
+            _ => {
+                scalar_text(text, item, indent);
+                text.push('\n');
+            }
+        }
+    }
+}
+
+fn scalar_text(text: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::Null => text.push_str("null"),
+        Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => text.push_str(&scalar::go_float(float)),
+            _ => text.push_str(&number.to_string()),
+        },
+        Value::String(value) => text.push_str(&quoted(value, indent, false)),
+        Value::Array(_) => text.push_str("[]"),
+        Value::Object(_) => text.push_str("{}"),
+    }
+}
+
+/// A text as a YAML scalar.
+fn quoted(value: &str, indent: usize, key: bool) -> String {
+    let reads_as_text = matches!(scalar::plain(value), super::tree::Value::Text(_));
+    // What YAML 1.1 would take for a boolean or a base-60 number is quoted for the sake of other readers.
+    let legacy = matches!(
+        value,
+        "y" | "Y"
+            | "yes"
+            | "Yes"
+            | "YES"
+            | "on"
+            | "On"
+            | "ON"
+            | "n"
+            | "N"
+            | "no"
+            | "No"
+            | "NO"
+            | "off"
+            | "Off"
+            | "OFF"
+    ) || base_60(value);
+    if !reads_as_text || legacy || value == "<<" {
+        return double_quoted(value);
+    }
+    if value.contains('\n') && !key && literal_fits(value) {
+        return literal(value, indent);
+    }
+    if value.chars().any(|c| c.is_control() || matches!(c, '\u{FEFF}' | '\u{2028}' | '\u{2029}' | '\u{85}')) {
+        return double_quoted(value);
+    }
+    if plain_fits(value) { value.to_owned() } else { format!("'{}'", value.replace('\'', "''")) }
+}
+
+/// `12:30:45`, which YAML 1.1 takes for a number.
+fn base_60(value: &str) -> bool {
+    let rest = value.strip_prefix(['-', '+']).unwrap_or(value);
+    let mut parts = rest.split(':');
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let first = parts.next().is_some_and(|part| digits(part) && part.as_bytes()[0].is_ascii_digit());
+    let mut count = 0;
+    let sixty = |part: &str| {
+        let part = part.split_once('.').map_or(part, |(whole, _)| whole);
+        (1..=2).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_digit())
+            && part.parse::<u8>().is_ok_and(|n| n < 60)
+    };
+    let all = parts.all(|part| {
+        count += 1;
+        sixty(part)
+    });
+    first && all && count > 0
+}
+
+fn plain_fits(value: &str) -> bool {
+    let first = value.chars().next().unwrap_or(' ');
+    let second = value.chars().nth(1);
+    let indicator = match first {
+        '-' | '?' | ':' => second.is_none_or(|c| c == ' '),
+        c => matches!(
+            c,
+            '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`'
+        ),
+    };
+    !(indicator
+        || value.starts_with([' ', '\t'])
+        || value.ends_with([' ', '\t', ':'])
+        || value.contains(": ")
+        || value.contains(" #")
+        || value.contains('\t')
+        || value.starts_with("---")
+        || value.starts_with("..."))
+}
+
+fn literal_fits(value: &str) -> bool {
+    !value.starts_with([' ', '\n', '\t'])
+        && !value.contains(" \n")
+        && !value.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || c == '\u{FEFF}')
+}
+
+fn literal(value: &str, indent: usize) -> String {
+    let body = value.trim_end_matches('\n');
+    let chomp = match value.len() - body.len() {
+        0 => "-",
+        1 => "",
+        _ => "+",
+    };
+    let mut text = format!("|{chomp}");
+    let lines = if chomp == "+" { value.strip_suffix('\n').unwrap_or(value) } else { body };
+    for line in lines.split('\n') {
+        text.push('\n');
+        if !line.is_empty() {
+            let _ = write!(text, "{:width$}{line}", "", width = indent + 2);
+        }
+    }
+    text
+}
+
+fn double_quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\0' => text.push_str("\\0"),
+            '\u{7}' => text.push_str("\\a"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{B}' => text.push_str("\\v"),
+            '\u{C}' => text.push_str("\\f"),
+            '\u{1B}' => text.push_str("\\e"),
+            '\u{85}' => text.push_str("\\N"),
+            '\u{2028}' => text.push_str("\\L"),
+            '\u{2029}' => text.push_str("\\P"),
+            c if c.is_control() || c == '\u{FEFF}' => {
+                let code = c as u32;
+                let _ =
+                    if code < 0x100 { write!(text, "\\x{code:02X}") } else { write!(text, "\\u{code:04X}") };
+            }
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted_only_where_they_must_be() {
+        for (value, text) in [
+            ("plain text", "plain text"),
+            ("", "\"\""),
+            ("12", "\"12\""),
+            ("yes", "\"yes\""),
+            ("true", "\"true\""),
+            ("12:30", "\"12:30\""),
+            ("8080:80", "8080:80"),
+            ("a: b", "'a: b'"),
+            ("it's", "it's"),
+            ("'it", "'''it'"),
+            ("*x", "'*x'"),
+            ("-", "'-'"),
+            ("-x", "-x"),
+            ("a #b", "'a #b'"),
+            ("a\tb", "\"a\\tb\""),
+            ("$x", "$x"),
+        ] {
+            assert_eq!(quoted(value, 0, false), text, "{value}");
+        }
+        assert_eq!(quoted("a\nb\n", 2, false), "|\n    a\n    b");
+        assert_eq!(quoted("a\nb", 0, false), "|-\n  a\n  b");
+    }
+
+    #[test]
+    fn documents_look_as_go_yaml_writes_them() {
+        let value = json!({"a": {"b": [1, {"c": null, "d": []}], "e": {}}, "f": [["x", "y"]]});
+        assert_eq!(
+            yaml(&value),
+            "a:\n  b:\n    - 1\n    - c: null\n      d: []\n  e: {}\nf:\n  - - x\n    - \"y\"\n"
+        );
+    }
+}
