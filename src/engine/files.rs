@@ -28,7 +28,7 @@ impl Engine {
                     reference.source
                 )));
             }
-            let content = text_of(project, &secret.environment, &secret.content, &reference.source)?;
+            let content = text_of(secret.resolved.as_ref(), &secret.environment, "", &reference.source)?;
             append(&mut archive, reference, "/run/secrets/", &content)?;
             any = true;
         }
@@ -42,7 +42,7 @@ impl Engine {
                     reference.source
                 )));
             }
-            let content = text_of(project, &config.environment, &config.content, &reference.source)?;
+            let content = text_of(config.resolved.as_ref(), &config.environment, &config.content, &reference.source)?;
             append(&mut archive, reference, "/", &content)?;
             any = true;
         }
@@ -59,15 +59,12 @@ impl Engine {
     }
 }
 
-fn text_of(project: &Project, variable: &str, content: &str, name: &str) -> Result<String, Error> {
-    if variable.is_empty() {
-        return Ok(content.to_owned());
+fn text_of(resolved: Option<&String>, variable: &str, content: &str, name: &str) -> Result<String, Error> {
+    match resolved {
+        Some(value) => Ok(value.clone()),
+        None if variable.is_empty() => Ok(content.to_owned()),
+        None => Err(Error::Impossible(format!("`{name}` is the variable {variable}, which is not set"))),
     }
-    project
-        .environment
-        .get(variable)
-        .cloned()
-        .ok_or_else(|| Error::Impossible(format!("`{name}` is the variable {variable}, which is not set")))
 }
 
 /// One file, readable by all unless the reference says otherwise (Compose Specification, secrets long syntax).

@@ -17,7 +17,7 @@ use bollard::query_parameters::{
 use super::Engine;
 use super::error::{Doing, Error};
 use super::translate::Made;
-use crate::compose::hash;
+use crate::compose;
 use crate::compose::project::{Project, Service};
 use crate::plan::observed::Observed;
 use crate::plan::{Target, labels, names, up};
@@ -150,7 +150,7 @@ impl Deployment {
             (labels::VERSION, labels::COMPOSE_VERSION.to_owned()),
             (labels::ONE_OFF, one_off.to_owned()),
             (labels::NUMBER, purpose.number.to_string()),
-            (labels::CONFIG_HASH, hash::service_hash(hashed)),
+            (labels::CONFIG_HASH, compose::service_hash(hashed)),
             (labels::IMAGE, image_id.to_owned()),
             (labels::DEPENDS_ON, depends_on.join(",")),
             (labels::WORKING_DIR, project.working_dir.display().to_string()),
@@ -243,7 +243,7 @@ impl Engine {
             (labels::PROJECT, project.name.clone()),
             (labels::NETWORK, key.to_owned()),
             (labels::VERSION, labels::COMPOSE_VERSION.to_owned()),
-            (labels::CONFIG_HASH, hash::network_hash(network)),
+            (labels::CONFIG_HASH, compose::network_hash(network)),
         ];
         all.extend(ours.map(|(key, value)| (key.to_owned(), value)));
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
@@ -289,7 +289,7 @@ impl Engine {
             (labels::PROJECT, project.name.clone()),
             (labels::VOLUME, key.to_owned()),
             (labels::VERSION, labels::COMPOSE_VERSION.to_owned()),
-            (labels::CONFIG_HASH, hash::volume_hash(volume)),
+            (labels::CONFIG_HASH, compose::volume_hash(volume)),
         ];
         all.extend(ours.map(|(key, value)| (key.to_owned(), value)));
         let request = VolumeCreateRequest {

@@ -63,24 +63,24 @@ async fn run(
     chosen: impl Fn(&compose::Service) -> bool,
     alter: impl Fn(&mut compose::Build),
 ) -> Result<Plan, Failure> {
-    let mut loaded = context.load(&options.services)?;
+    let mut subject = context.subject(&options.services)?;
     for name in &options.services {
-        if !loaded.project.services.contains_key(name) {
-            return Err(failures::no_service(name, &loaded.project));
+        if !subject.project.services.contains_key(name) {
+            return Err(failures::no_service(name, &subject.project));
         }
     }
-    for build in loaded.project.services.values_mut().filter_map(|service| service.build.as_mut()) {
+    for build in subject.project.services.values_mut().filter_map(|service| service.build.as_mut()) {
         alter(build);
     }
     let engine = context.engine().await?;
-    let observed = observe(&engine, &loaded.project).await?;
-    let order = Order::of(&loaded.project, &options.services, options.with_dependencies);
+    let observed = observe(&engine, &subject.project).await?;
+    let order = Order::of(&subject.project, &options.services, options.with_dependencies);
     let services: Vec<String> =
-        order.services.into_iter().filter(|name| chosen(&loaded.project.services[name])).collect();
+        order.services.into_iter().filter(|name| chosen(&subject.project.services[name])).collect();
     let mut plan = Plan::default();
-    images::add_steps(&mut plan, &loaded.project, &services, &observed.images, wishes)?;
+    images::add_steps(&mut plan, &subject.project, &services, &observed.images, wishes)?;
     if !options.dry_run {
-        let hands = Hands::new(context, engine, &loaded, &observed, Duration::MAX);
+        let hands = Hands::new(context, engine, &subject, &observed, Duration::MAX);
         apply(&plan, &hands, &context.events).await?;
     }
     Ok(plan)

@@ -7,7 +7,6 @@ use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll};
 use serde::Serialize;
 
-use super::down::load_or_named;
 use super::{Context, failures};
 use crate::base::{Failure, Kind};
 use crate::engine::stream::{Channel, Logs, Output};
@@ -50,8 +49,8 @@ pub struct Wanted {
 /// Reads the logs line by line. With `follow` it goes on with containers that are started meanwhile, and
 /// ends when none runs any more.
 pub async fn logs(context: &Context, wanted: &Wanted, mut each: impl FnMut(Line)) -> Result<(), Failure> {
-    let loaded = load_or_named(context)?;
-    let project = &loaded.project;
+    let subject = context.subject_or_name()?;
+    let project = &subject.project;
     let engine = context.engine().await?;
     let ago = |span: Option<Duration>| {
         let then = span.and_then(|span| SystemTime::now().checked_sub(span));
@@ -67,7 +66,7 @@ pub async fn logs(context: &Context, wanted: &Wanted, mut each: impl FnMut(Line)
     };
     for service in &wanted.services {
         let known = project.all_services().any(|(name, _)| name == service);
-        if !loaded.files.is_empty() && !known {
+        if subject.is_written() && !known {
             return Err(failures::no_service(service, project));
         }
     }
@@ -166,15 +165,15 @@ pub(super) async fn running(
     service: &str,
     index: Option<u32>,
 ) -> Result<Container, Failure> {
-    let loaded = load_or_named(context)?;
-    let containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
+    let subject = context.subject_or_name()?;
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
     let mut of_service: Vec<Container> =
         containers.into_iter().filter(|c| c.service() == service && !c.is_one_off()).collect();
     if of_service.is_empty()
-        && !loaded.files.is_empty()
-        && !loaded.project.all_services().any(|(n, _)| n == service)
+        && subject.is_written()
+        && !subject.project.all_services().any(|(n, _)| n == service)
     {
-        return Err(failures::no_service(service, &loaded.project));
+        return Err(failures::no_service(service, &subject.project));
     }
     of_service.retain(|container| index.is_none_or(|index| container.number() == index));
     let position = of_service.iter().position(|container| container.state.is_up());
@@ -245,9 +244,9 @@ pub struct Processes {
 
 /// The processes of all running containers.
 pub async fn top(context: &Context, services: &[String]) -> Result<Vec<Processes>, Failure> {
-    let loaded = load_or_named(context)?;
+    let subject = context.subject_or_name()?;
     let engine = context.engine().await?;
-    let containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
     let mut all = Vec::new();
     for container in containers.iter().filter(|container| {
         container.state.is_up() && (services.is_empty() || services.iter().any(|s| s == container.service()))
@@ -269,9 +268,9 @@ pub async fn events(
     services: &[String],
     mut each: impl FnMut(EngineEvent),
 ) -> Result<(), Failure> {
-    let loaded = load_or_named(context)?;
+    let subject = context.subject_or_name()?;
     let engine = context.engine().await?;
-    let mut events = engine.events(&loaded.project.name);
+    let mut events = engine.events(&subject.project.name);
     while let Some(event) = events.next().await {
         let event = event.map_err(failures::engine)?;
         if services.is_empty() || services.contains(&event.service) {
@@ -299,10 +298,10 @@ pub async fn wait(
     until: Until,
     timeout: Option<Duration>,
 ) -> Result<BTreeMap<String, i64>, Failure> {
-    let loaded = load_or_named(context)?;
+    let subject = context.subject_or_name()?;
     let engine = context.engine().await?;
-    let watch = engine.watch(&loaded.project.name);
-    let containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
+    let watch = engine.watch(&subject.project.name);
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
     let work = async {
         let mut codes = BTreeMap::new();
         for service in services {

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::{Events, Failure, Kind, Place};
-use crate::compose::{self, Loaded};
+use crate::compose::{self, Loaded, Project};
 use crate::engine::credentials::Credentials;
 use crate::engine::endpoint::{self, Settings};
 use crate::engine::{Engine, Lent, Scope, build};
@@ -65,10 +65,13 @@ pub struct Choice {
 impl Context {
     /// Reads the project; warnings are told as they are found.
     pub fn load(&self, targets: &[String]) -> Result<Loaded, Failure> {
-        let loaded = self.load_quietly(targets)?;
-        for warning in &loaded.warnings {
-            self.events.warn(warning);
-        }
+        self.load_request(&self.request(targets))
+    }
+
+    /// The same for a request that differs.
+    pub fn load_request(&self, request: &compose::Request) -> Result<Loaded, Failure> {
+        let loaded = compose::load(request, &files::Disk)?;
+        self.warn(&loaded.warnings);
         Ok(loaded)
     }
 
@@ -77,19 +80,30 @@ impl Context {
         compose::load(&self.request(targets), &files::Disk)
     }
 
+    /// Reads the files without making a project of them, which leaves variables as they are written.
+    pub fn load_model(&self, request: &compose::Request) -> Result<compose::Model, Failure> {
+        let model = compose::load_model(request, &files::Disk)?;
+        self.warn(&model.warnings);
+        Ok(model)
+    }
+
+    fn warn(&self, warnings: &[Failure]) {
+        for warning in warnings {
+            self.events.warn(warning);
+        }
+    }
+
     /// What the loader is asked.
     #[must_use]
     pub fn request(&self, targets: &[String]) -> compose::Request {
         compose::Request {
-            working_dir: self.directory.clone(),
             files: self.choice.files.clone(),
             project_name: self.choice.project.clone(),
             project_directory: self.choice.project_directory.clone(),
             profiles: self.choice.profiles.clone(),
             env_files: self.choice.env_files.clone(),
-            environment: self.environment.clone(),
             targets: targets.to_vec(),
-            ..compose::Request::default()
+            ..compose::Request::new(&self.directory, self.environment.clone())
         }
     }
 
@@ -155,9 +169,49 @@ impl Context {
     }
 }
 
+/// The project that a command is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The project; only its name is known when there was no compose file to read.
+    pub project: Project,
+    /// The compose files, absolute; none when there was none to read.
+    pub files: Vec<PathBuf>,
+    /// The files of `--env-file`, absolute.
+    pub env_files: Vec<PathBuf>,
+}
+
+impl Subject {
+    /// Whether the compose file could be read, so that more than the name is known.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
+impl Context {
+    /// The project of the compose file.
+    pub fn subject(&self, targets: &[String]) -> Result<Subject, Failure> {
+        let Loaded { project, files, env_files, .. } = self.load(targets)?;
+        // The label names them only when they were chosen.
+        let env_files = if self.choice.env_files.is_empty() { Vec::new() } else { env_files };
+        Ok(Subject { project, files, env_files })
+    }
+
+    /// The project of the compose file; or, where there is none, a project that only has the name `-p` gave.
+    pub fn subject_or_name(&self) -> Result<Subject, Failure> {
+        self.subject(&[]).or_else(|failure| match self.named_project() {
+            Some(name) if self.choice.files.is_empty() && failure.kind == Kind::Files => {
+                let project = Project { name, ..Project::default() };
+                Ok(Subject { project, files: Vec::new(), env_files: Vec::new() })
+            }
+            _ => Err(failure),
+        })
+    }
+}
+
 /// All that has to be looked at for a project.
 #[must_use]
-pub fn scope(project: &compose::Project) -> Scope {
+pub fn scope(project: &Project) -> Scope {
     Scope {
         project: project.name.clone(),
         images: names::images(project).map(|(_, image)| image).collect(),
@@ -167,6 +221,6 @@ pub fn scope(project: &compose::Project) -> Scope {
 }
 
 /// What the engine holds for a project.
-pub async fn observe(engine: &Engine, project: &compose::Project) -> Result<Observed, Failure> {
+pub async fn observe(engine: &Engine, project: &Project) -> Result<Observed, Failure> {
     engine.observe(&scope(project)).await.map_err(failures::engine)
 }

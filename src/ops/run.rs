@@ -147,8 +147,8 @@ pub async fn run<T>(
     terminal: Terminal,
     take: impl FnOnce() -> T,
 ) -> Result<Option<String>, Failure> {
-    let loaded = context.load(std::slice::from_ref(&one_off.service))?;
-    let project = &loaded.project;
+    let subject = context.subject(std::slice::from_ref(&one_off.service))?;
+    let project = &subject.project;
     let Some(service) = project.services.get(&one_off.service) else {
         return Err(failures::no_service(&one_off.service, project));
     };
@@ -157,7 +157,7 @@ pub async fn run<T>(
     let observed = observe(&engine, project).await?;
     let options = up::Options::for_run(&one_off.service, one_off.no_deps, one_off.build, wait_timeout);
     let plan = up::plan_for_run(project, &observed, &one_off.service, &options)?;
-    let hands = Hands::new(context, engine.clone(), &loaded, &observed, wait_timeout);
+    let hands = Hands::new(context, engine.clone(), &subject, &observed, wait_timeout);
     hands.ports_are_free(&plan).await?;
     apply(&plan, &hands, &context.events).await?;
     let service = altered(service, one_off, terminal);

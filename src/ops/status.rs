@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::down::load_or_named;
 use super::{Context, failures};
 use crate::base::Failure;
-use crate::compose::hash;
+use crate::compose;
 use crate::plan::observed::{Container, Health, Port, State};
 use crate::plan::{labels, up};
 
@@ -72,8 +71,8 @@ impl Row {
 
 /// Looks at the project. With `all`, containers that ended are listed too; services without any always are.
 pub async fn status(context: &Context, services: &[String], all: bool) -> Result<Status, Failure> {
-    let loaded = load_or_named(context)?;
-    let project = &loaded.project;
+    let subject = context.subject_or_name()?;
+    let project = &subject.project;
     let engine = context.engine().await?;
     let containers = engine.containers(&project.name).await.map_err(failures::engine)?;
     let wanted = |name: &str| services.is_empty() || services.iter().any(|service| service == name);
@@ -84,10 +83,10 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
         let drifted = service.is_some_and(|service| {
             container.labels.get(labels::VERSION).is_some_and(|v| v == labels::COMPOSE_VERSION)
                 && up::resolve(service, |other| first(other).map(|c| c.id.clone()))
-                    .is_none_or(|resolved| hash::service_hash(&resolved) != container.config_hash())
+                    .is_none_or(|resolved| compose::service_hash(&resolved) != container.config_hash())
         });
         let known =
-            loaded.files.is_empty() || project.all_services().any(|(name, _)| name == container.service());
+            !subject.is_written() || project.all_services().any(|(name, _)| name == container.service());
         rows.push(row(container, drifted, !known));
     }
     for name in project.services.keys().filter(|name| wanted(name)) {

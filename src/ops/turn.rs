@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::apply::apply;
-use super::down::load_or_named;
 use super::up::Hands;
 use super::{Context, failures};
 use crate::base::Failure;
@@ -27,23 +26,23 @@ pub struct Options {
 
 /// Turns the containers of a project.
 pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<Plan, Failure> {
-    let loaded = load_or_named(context)?;
+    let subject = context.subject_or_name()?;
     for service in &options.services {
-        let known = loaded.project.all_services().any(|(name, _)| name == service);
-        if !loaded.files.is_empty() && !known {
-            return Err(failures::no_service(service, &loaded.project));
+        let known = subject.project.all_services().any(|(name, _)| name == service);
+        if subject.is_written() && !known {
+            return Err(failures::no_service(service, &subject.project));
         }
     }
     let engine = context.engine().await?;
-    let _lock = if options.dry_run { None } else { Some(context.lock(&loaded.project.name).await?) };
+    let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
     let mut observed = crate::plan::Observed::default();
-    observed.containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
-    let order = down::order((!loaded.files.is_empty()).then_some(&loaded.project), &observed);
+    observed.containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    let order = down::order((subject.is_written()).then_some(&subject.project), &observed);
     let plan = turn::plan(&observed, &order, &options.services, turn, options.grace, options.wait);
     if options.dry_run {
         return Ok(plan);
     }
-    let hands = Hands::new(context, engine, &loaded, &observed, options.wait_timeout);
+    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout);
     if matches!(turn, Turn::Start | Turn::Restart) {
         hands.ports_are_free(&plan).await?;
     }

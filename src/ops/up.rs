@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::apply::{Outcome, Perform, apply};
-use super::{Context, failures, observe};
+use super::{Context, Subject, failures, observe};
 use crate::base::{Event, Failure, Kind};
-use crate::compose::{Loaded, Project};
+use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
 use crate::engine::watch::Watch;
 use crate::engine::{Deployment, Engine, Purpose};
@@ -50,36 +50,36 @@ pub struct Options {
 /// What `up` did or would do.
 #[derive(Debug)]
 pub struct Done {
-    /// What was loaded.
-    pub loaded: Loaded,
+    /// What was subject.
+    pub subject: Subject,
     /// The steps.
     pub plan: Plan,
 }
 
 /// Starts the environment.
 pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
-    let mut loaded = context.load(&options.services)?;
+    let mut subject = context.subject(&options.services)?;
     for (name, replicas) in &options.scale {
-        let Some(service) = loaded.project.services.get_mut(name) else {
-            return Err(failures::no_service(name, &loaded.project));
+        let Some(service) = subject.project.services.get_mut(name) else {
+            return Err(failures::no_service(name, &subject.project));
         };
         service.scale = Some(*replicas);
     }
     let engine = context.engine().await?;
-    let _lock = if options.dry_run { None } else { Some(context.lock(&loaded.project.name).await?) };
-    let mut observed = observe(&engine, &loaded.project).await?;
+    let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
+    let mut observed = observe(&engine, &subject.project).await?;
     let wishes = wishes(options);
     if !options.dry_run {
-        observed = refresh_images(context, &engine, &loaded, observed, &wishes).await?;
+        observed = refresh_images(context, &engine, &subject, observed, &wishes).await?;
     }
-    let plan = up::plan(&loaded.project, &observed, &wishes)?;
+    let plan = up::plan(&subject.project, &observed, &wishes)?;
     if options.dry_run {
-        return Ok(Done { loaded, plan });
+        return Ok(Done { subject, plan });
     }
-    let hands = Hands::new(context, engine, &loaded, &observed, options.wait_timeout);
+    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout);
     hands.ports_are_free(&plan).await?;
     apply(&plan, &hands, &context.events).await?;
-    Ok(Done { loaded, plan })
+    Ok(Done { subject, plan })
 }
 
 impl Options {
@@ -138,21 +138,21 @@ fn wishes(options: &Options) -> up::Wishes {
 async fn refresh_images(
     context: &Context,
     engine: &Engine,
-    loaded: &Loaded,
+    subject: &Subject,
     mut observed: Observed,
     wishes: &up::Wishes,
 ) -> Result<Observed, Failure> {
-    let order = up::order(&loaded.project, &wishes.targets, wishes.no_deps);
+    let order = up::order(&subject.project, &wishes.targets, wishes.no_deps);
     let existing: Vec<String> =
         order.services.into_iter().filter(|name| observed.of_service(name).next().is_some()).collect();
     let mut plan = Plan::default();
-    images::add_steps(&mut plan, &loaded.project, &existing, &observed.images, &wishes.images)?;
+    images::add_steps(&mut plan, &subject.project, &existing, &observed.images, &wishes.images)?;
     if plan.is_empty() {
         return Ok(observed);
     }
-    let hands = Hands::new(context, engine.clone(), loaded, &observed, Duration::MAX);
+    let hands = Hands::new(context, engine.clone(), subject, &observed, Duration::MAX);
     apply(&plan, &hands, &context.events).await?;
-    observed.images = engine.images(&super::scope(&loaded.project).images).await.map_err(failures::engine)?;
+    observed.images = engine.images(&super::scope(&subject.project).images).await.map_err(failures::engine)?;
     Ok(observed)
 }
 
@@ -166,18 +166,18 @@ pub struct Hands<'a> {
 }
 
 impl<'a> Hands<'a> {
-    /// For a project that was loaded.
+    /// For a project that was subject.
     #[must_use]
     pub fn new(
         context: &'a Context,
         engine: Engine,
-        loaded: &Loaded,
+        subject: &Subject,
         observed: &Observed,
         wait_timeout: Duration,
     ) -> Self {
         let deployment =
-            Deployment::new(loaded.project.clone(), loaded.files.clone(), loaded.env_files.clone(), observed);
-        let watch = engine.watch(&loaded.project.name);
+            Deployment::new(subject.project.clone(), subject.files.clone(), subject.env_files.clone(), observed);
+        let watch = engine.watch(&subject.project.name);
         Self { context, engine, deployment, watch, wait_timeout }
     }
 

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::{Failure, Kind};
-use crate::compose::{
-    hash,
-    project::{Project, Service},
-};
+use crate::compose::project::{Project, Service};
+use crate::compose;
 use crate::plan::observed::{Container, Network, Observed, State};
 use crate::plan::{Act, Cause, Goal, Order, Plan, Target, images, labels, names};
 
@@ -174,7 +172,7 @@ impl<'a> Work<'a> {
                 )
                 .hint("give the network another `name`, or declare it as `external: true`"));
             }
-            let hash = hash::network_hash(wanted);
+            let hash = compose::network_hash(wanted);
             let current = |network: &Network| {
                 network.labels.get(labels::CONFIG_HASH).is_none_or(|found| *found == hash)
             };
@@ -276,7 +274,7 @@ impl<'a> Work<'a> {
                     ));
                 }
                 Some(volume) => {
-                    let hash = hash::volume_hash(wanted);
+                    let hash = compose::volume_hash(wanted);
                     if volume.labels.get(labels::CONFIG_HASH).is_some_and(|found| *found != hash) {
                         self.plan.warnings.push(format!(
                             "the definition of volume `{}` changed; its data is kept and the volume stays as it was made",
@@ -429,7 +427,7 @@ impl<'a> Work<'a> {
             }
             self.observed.of_service(other).next().map(|container| container.id.clone())
         })?;
-        Some(hash::service_hash(&resolved))
+        Some(compose::service_hash(&resolved))
     }
 
     /// Why a container has to be replaced.
