@@ -10,7 +10,9 @@ use crate::ui::Ui;
 
 /// Print the compose file as it is understood: merged, interpolated, checked
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  devenv config\n  devenv config --format json | jq .services.web\n  devenv config --hash '*'\n  devenv config -q          only checks")]
+#[command(
+    after_help = "Examples:\n  devenv config\n  devenv config --format json | jq .services.web\n  devenv config --hash '*'\n  devenv config -q          only checks"
+)]
 pub(super) struct Config {
     /// yaml or json
     #[arg(long, value_name = "FORMAT", default_value = "yaml", value_parser = ["yaml", "json"])]
@@ -82,7 +84,8 @@ impl Config {
             lines(print::environment(&project))
         } else if let Some(wanted) = &list.hash {
             let all = print::hashes(&project);
-            let chosen = all.into_iter().filter(|(name, _)| wanted == "*" || wanted.split(',').any(|w| w == name));
+            let chosen =
+                all.into_iter().filter(|(name, _)| wanted == "*" || wanted.split(',').any(|w| w == name));
             lines(chosen.map(|(name, hash)| format!("{name} {hash}")).collect())
         } else if self.wants_json(ui) {
             print::to_json(&project)?

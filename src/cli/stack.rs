@@ -10,6 +10,7 @@ use crate::base::{Failure, Kind};
 use crate::ops::{self, Context, status, turn, up};
 use crate::plan::turn::Turn;
 use crate::plan::{Plan, down, up::Recreate};
+use crate::supabase::status as supabase;
 use crate::ui::{Table, Ui};
 
 /// Start the environment and wait until it is ready
@@ -218,12 +219,37 @@ pub(super) struct Status {
     /// Exit with 6 unless every service is well
     #[arg(long)]
     exit_code: bool,
+    /// The form: `env` prints the variables that `supabase status -o env` prints, for Supabase-style stacks
+    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    output: Output,
+    /// Call a variable of `-o env` differently: `api.url=NEXT_PUBLIC_SUPABASE_URL` (repeatable)
+    #[arg(long, value_name = "FIELD=NAME")]
+    override_name: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+    Env,
+    /// The variables of `env` as one JSON object
+    EnvJson,
 }
 
 impl Status {
     pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+        if matches!(self.output, Output::Env | Output::EnvJson) {
+            let status = ops::database::supabase_status(context).await?;
+            let variables = supabase::variables(&status, &self.override_name)?;
+            if self.output == Output::EnvJson || ui.wants_json() {
+                ui.json(&supabase::json(&variables));
+            } else {
+                ui.bytes(supabase::env(&variables).as_bytes());
+            }
+            return Ok(());
+        }
         let status = status::status(context, &self.services, self.all).await?;
-        if ui.wants_json() {
+        if ui.wants_json() || self.output == Output::Json {
             ui.json(&status);
         } else {
             show_status(ui, &status);

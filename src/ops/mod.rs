@@ -2,6 +2,7 @@
 //! failures with a hint. The only room that reads the clock.
 
 pub mod apply;
+pub mod database;
 pub mod doctor;
 pub mod down;
 pub mod engine;
@@ -27,6 +28,7 @@ use crate::engine::endpoint::{self, Settings};
 use crate::engine::{Engine, Lent, Scope, build};
 use crate::machine::authorities;
 use crate::plan::{Observed, names};
+use crate::supabase::Stack;
 
 /// What every command is given: where it was called, with what environment, and where its events go.
 #[derive(Debug, Clone)]
@@ -145,6 +147,12 @@ impl Context {
         }
     }
 
+    /// A path as the user would write it: relative to where the command was called, if it lies below.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.directory).unwrap_or(path).to_path_buf()
+    }
+
     /// The project's name where it is said outside of a compose file.
     #[must_use]
     pub fn named_project(&self) -> Option<String> {
@@ -178,6 +186,8 @@ pub struct Subject {
     pub files: Vec<PathBuf>,
     /// The files of `--env-file`, absolute.
     pub env_files: Vec<PathBuf>,
+    /// The Supabase-style stack that it is, if it is one.
+    pub stack: Option<Stack>,
 }
 
 impl Subject {
@@ -191,10 +201,19 @@ impl Subject {
 impl Context {
     /// The project of the compose file.
     pub fn subject(&self, targets: &[String]) -> Result<Subject, Failure> {
-        let Loaded { project, files, env_files, .. } = self.load(targets)?;
+        let Loaded { project, files, env_files, places, .. } = self.load(targets)?;
+        let stack = match project.extensions.get("x-devenv") {
+            Some(section) => {
+                Stack::read(section).map_err(|failure| match places.at("x-devenv.supabase") {
+                    Some(place) => failure.at(place),
+                    None => failure,
+                })?
+            }
+            None => None,
+        };
         // The label names them only when they were chosen.
         let env_files = if self.choice.env_files.is_empty() { Vec::new() } else { env_files };
-        Ok(Subject { project, files, env_files })
+        Ok(Subject { project, files, env_files, stack })
     }
 
     /// The project of the compose file; or, where there is none, a project that only has the name `-p` gave.
@@ -202,7 +221,7 @@ impl Context {
         self.subject(&[]).or_else(|failure| match self.named_project() {
             Some(name) if self.choice.files.is_empty() && failure.kind == Kind::Files => {
                 let project = Project { name, ..Project::default() };
-                Ok(Subject { project, files: Vec::new(), env_files: Vec::new() })
+                Ok(Subject { project, files: Vec::new(), env_files: Vec::new(), stack: None })
             }
             _ => Err(failure),
         })

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::{Failure, Kind};
-use crate::compose::project::{Project, Service};
 use crate::compose;
+use crate::compose::project::{Project, Service};
 use crate::plan::observed::{Container, Network, Observed, State};
 use crate::plan::{Act, Cause, Goal, Order, Plan, Target, images, labels, names};
 

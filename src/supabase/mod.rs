@@ -9,7 +9,9 @@ mod document;
 mod keys;
 pub mod migrations;
 pub mod seeds;
+pub mod stack;
 pub mod status;
 pub mod token;
 
 pub use config::Config;
+pub use stack::Stack;
