@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use devenv::base::{Event, Events};
-use devenv::engine::build::spec::{Context, Dockerfile, NamedContext, Secret, SecretSource};
+use devenv::engine::build::spec::{Context, Dockerfile, NamedContext, Secret, SecretSource, Ssh};
 use devenv::engine::build::{Build, BuildError, CA_SECRET, Endpoint, ImageId, Lent, build, build_classic};
 use devenv::engine::credentials::Credentials;
 use devenv::engine::pull::Missing;
@@ -445,6 +445,50 @@ async fn an_image_is_a_context_by_name() {
         BuildError::Step { line, .. } => assert_eq!(line.unwrap().number, 5),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_directory_is_a_context_by_name() {
+    let site = Site::new(
+        "nameddir",
+        &[("main/a", ""), ("other/b", "bee"), ("other/c", ""), ("other/.dockerignore", "c")],
+    );
+    let spec = Build {
+        context: Context::Directory(site.root.path().join("main")),
+        contexts: vec![("other".into(), NamedContext::Directory(site.root.path().join("other")))],
+        ..site.inline(&format!(
+            "FROM BASE\nCOPY . /x\nCOPY --from=other . /x\nRUN ls /x && cat /x/b && echo {}",
+            fresh()
+        ))
+    };
+    site.build(&spec).await.unwrap();
+    assert_eq!(site.output()[..2], ["a", "b"]);
+    assert!(site.output()[2].starts_with("bee"), "{:?}", site.output());
+    let left = ["image", "ls", "-aq", "--filter", "label=dev.devenv.context=other"];
+    assert!(Command::new("docker").args(left).output().unwrap().stdout.is_empty());
+}
+
+/// An agent that has no keys: it answers the request for them with an empty list.
+#[tokio::test]
+async fn steps_may_use_an_ssh_agent() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let site = Site::new("ssh", &[]);
+    let socket = site.root.path().join("agent");
+    let agent = tokio::net::UnixListener::bind(&socket).unwrap();
+    let served = tokio::spawn(async move {
+        let (mut wire, _) = agent.accept().await.unwrap();
+        let mut asked = [0; 5];
+        wire.read_exact(&mut asked).await.unwrap();
+        assert_eq!(asked, [0, 0, 0, 1, 11]);
+        wire.write_all(&[0, 0, 0, 5, 12, 0, 0, 0, 0]).await.unwrap();
+    });
+    let ask = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die; \
+               syswrite $s, pack(q(NC), 1, 11); sysread $s, my $a, 9; print join(q(,), unpack(q(C*), $a)), qq(\\n)";
+    let spec = site.inline(&format!("FROM BASE\nRUN --mount=type=ssh perl -e '{ask}' && echo {}", fresh()));
+    let spec = Build { ssh: vec![Ssh { id: "default".into(), socket }], ..spec };
+    site.build(&spec).await.unwrap();
+    assert!(site.output().contains(&"0,0,0,5,12,0,0,0,0".to_owned()), "{:?}", site.output());
+    served.await.unwrap();
 }
 
 #[tokio::test]
