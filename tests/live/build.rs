@@ -16,7 +16,17 @@ use devenv::engine::pull::Missing;
 use futures_util::{FutureExt, StreamExt};
 
 const BASE: &str = "devenv.local/debian:trixie";
-const SOCKET: &str = "/var/run/docker.sock";
+
+/// Another engine may be tried by its socket; its processes must run on this machine.
+fn socket() -> String {
+    std::env::var("DEVENV_TEST_SOCKET").unwrap_or_else(|_| "/var/run/docker.sock".to_owned())
+}
+
+fn docker_program() -> Command {
+    let mut program = Command::new("docker");
+    program.args(["-H", &format!("unix://{}", socket())]);
+    program
+}
 
 /// A context in a directory of its own, an image name of its own, and what was told.
 struct Site {
@@ -37,9 +47,9 @@ impl Site {
             fs::write(place, content).unwrap();
         }
         Self {
-            docker: bollard::Docker::connect_with_unix(SOCKET, 120, bollard::API_DEFAULT_VERSION).unwrap(),
+            docker: bollard::Docker::connect_with_unix(&socket(), 120, bollard::API_DEFAULT_VERSION).unwrap(),
             lent: Lent {
-                endpoint: Endpoint::Unix(SOCKET.into()),
+                endpoint: Endpoint::Unix(socket().into()),
                 ca_bundle: None,
                 credentials: Credentials::default(),
             },
@@ -117,9 +127,9 @@ impl Drop for Site {
     fn drop(&mut self) {
         let own = format!("label=dev.devenv.test.name={}", self.name);
         let list = ["image", "ls", "-aq", "--no-trunc", "--filter", &own];
-        let images = Command::new("docker").args(list).output().unwrap();
+        let images = docker_program().args(list).output().unwrap();
         for id in String::from_utf8_lossy(&images.stdout).lines() {
-            let _ = Command::new("docker").args(["image", "rm", "-f", id]).output();
+            let _ = docker_program().args(["image", "rm", "-f", id]).output();
         }
     }
 }
@@ -272,7 +282,7 @@ async fn secrets_and_authorities_stay_out_of_the_image() {
         "-printf",
         "%p %s\n",
     ];
-    let left = Command::new("docker").args(left).output().unwrap();
+    let left = docker_program().args(left).output().unwrap();
     assert!(left.stdout.is_empty(), "{left:?}");
     assert!(!format!("{spec:?}").contains(&marker));
 }
@@ -399,6 +409,25 @@ async fn builds_at_the_same_time_share_a_stage() {
     assert_eq!(stamp(&stamps[0]), stamp(&stamps[1]));
 }
 
+/// Ctrl-C of one command must not break the build of another.
+#[tokio::test]
+async fn a_shared_step_survives_the_build_that_began_it() {
+    let site = Site::new("survive", &[("f", &fresh())]);
+    let marker = fresh();
+    let spec = site.inline(&format!("FROM BASE\nCOPY f /f\nRUN sleep 3; : {marker} && cat /f"));
+    let first = async {
+        tokio::select! {
+            () = async { assert!(within(Duration::from_secs(20), || is_running(&marker)).await) } => {}
+            ended = site.build(&spec) => panic!("{ended:?}"),
+        }
+    };
+    let second = async {
+        assert!(within(Duration::from_secs(20), || is_running(&marker)).await);
+        build(&site.docker, &site.lent, &spec, &Events::nowhere()).await.unwrap();
+    };
+    tokio::join!(first, second);
+}
+
 fn is_running(marker: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|process| {
         fs::read(process.path().join("cmdline"))
@@ -465,7 +494,7 @@ async fn a_directory_is_a_context_by_name() {
     assert_eq!(site.output()[..2], ["a", "b"]);
     assert!(site.output()[2].starts_with("bee"), "{:?}", site.output());
     let left = ["image", "ls", "-aq", "--filter", "label=dev.devenv.context=other"];
-    assert!(Command::new("docker").args(left).output().unwrap().stdout.is_empty());
+    assert!(docker_program().args(left).output().unwrap().stdout.is_empty());
 }
 
 /// An agent that has no keys: it answers the request for them with an empty list.
