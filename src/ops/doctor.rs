@@ -68,7 +68,10 @@ pub async fn doctor(request: &Request, events: &Events) -> Report {
         return Report::new(judge::checks(&gather::gather(request, true).await), Vec::new());
     }
     let fixed = fix::fix(request, events).await;
-    let facts = gather::gather(request, fixed.needed).await;
+    let facts = match fixed.unchanged {
+        Some(facts) => facts,
+        None => gather::gather(request, true).await,
+    };
     let mut checks = judge::checks(&facts);
     for (id, failure) in fixed.failures {
         if let Some(check) = checks.iter_mut().find(|check| check.id == id) {

@@ -23,10 +23,10 @@ const LOCK: &str = "/run/devenv-doctor.lock";
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fixed {
-    /// Whether there was anything to do.
-    pub(super) needed: bool,
+    /// The facts, when there was nothing to do; else they have changed.
+    pub(super) unchanged: Option<Facts>,
     /// What was changed, each in one line.
     pub(super) done: Vec<String>,
     /// What failed, by the id of its check.
@@ -39,14 +39,16 @@ pub(super) async fn fix(request: &Request, events: &Events) -> Fixed {
     let mut lock = None;
     let packages = Packages { programs: &programs, events, lists_fetched: AtomicBool::new(false) };
     let mut tried = Vec::new();
-    let mut fixed = Fixed::default();
+    let mut needed = false;
+    let mut fixed = Fixed { unchanged: None, done: Vec::new(), failures: Vec::new() };
     loop {
         // Each remedy may show the next: an engine that was installed may have to be started.
         let facts = gather::gather(request, false).await;
         let Some(remedy) = remedies(&facts).into_iter().find(|remedy| !tried.contains(remedy)) else {
+            fixed.unchanged = (!needed).then_some(facts);
             return fixed;
         };
-        fixed.needed = true;
+        needed = true;
         if facts.user.is_root() && lock.is_none() {
             // Whoever held it may have done what was needed: look again.
             lock = Some(hold(events).await);
