@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bollard::Docker;
 pub use connect::connect;
 pub use resolve::{Look, Socket, resolve, resolve_here};
 

@@ -4,13 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bollard::Docker;
-
 use super::judge::{Engine, Facts, Registry, Remedy, remedies};
 use super::{Request, gather};
 use crate::base::{Event, Events, Failure, Kind};
 use crate::engine::base_image;
-use crate::engine::endpoint;
+use crate::engine::endpoint::{self, Docker};
 use crate::machine::apt::{self, Mirror};
 use crate::machine::bootstrap::{self, RootFs};
 use crate::machine::lock::Lock;

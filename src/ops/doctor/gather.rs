@@ -4,12 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
-
 use super::Request;
 use super::judge::{Engine, Facts, Registry};
 use crate::engine::base_image::{self, BaseImage};
-use crate::engine::endpoint::{self, Endpoint};
+use crate::engine::endpoint::{self, Docker, Endpoint};
 use crate::engine::facts;
 use crate::machine::network::{self, Unreached};
 use crate::machine::{Programs, aside, authorities, dockerd, ports, system};
@@ -125,7 +123,7 @@ async fn engine(request: &Request) -> EngineFacts {
     (Some(endpoint), engine, base, disk)
 }
 
-async fn tell(engine: &Docker) -> Result<(facts::Facts, Option<BaseImage>), bollard::errors::Error> {
+async fn tell(engine: &Docker) -> Result<(facts::Facts, Option<BaseImage>), facts::Error> {
     tokio::try_join!(facts::facts(engine), base_image::find(engine))
 }
 
