@@ -1,7 +1,7 @@
 //! `devenv doctor`: is this machine ready, and what would make it so?
 //!
-//! [`gather`] collects facts from the edges side by side, each with a time limit; [`judge`] decides what they
-//! mean (pure); [`fix`] acts. Without `--fix` nothing is changed and the answer comes within 10 seconds
+//! `gather` collects facts from the edges side by side, each with a time limit; `judge` decides what they
+//! mean (pure); `fix` acts. Without `--fix` nothing is changed and the answer comes within 10 seconds
 //! whatever hangs.
 
 mod fix;
