@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::base::{Failure, Kind};
-use crate::ops::{Choice, Context};
+use crate::ops::{Choice, Context, official};
 use crate::ui::{Ui, Wishes};
 
 /// Every git branch its own complete environment: the services of an ordinary compose file, and its own
@@ -61,6 +61,9 @@ struct Global {
     /// Read variables from this file instead of .env (repeatable)
     #[arg(long = "env-file", global = true, value_name = "FILE")]
     env_files: Vec<PathBuf>,
+    /// For services that name both: images that their makers publish, or images built from source
+    #[arg(long, global = true, value_name = "WHICH", default_value = "auto")]
+    images: Images,
     /// Data as JSON on stdout, events as JSON lines on stderr
     #[arg(long, global = true)]
     json: bool,
@@ -82,6 +85,13 @@ struct Global {
     /// How long to wait for another command on the same project
     #[arg(long, global = true, value_name = "SPAN", default_value = "60s", value_parser = options::span)]
     lock_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Images {
+    Auto,
+    Official,
+    Source,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -265,7 +275,11 @@ fn context(
             project_directory: global.project_directory.clone(),
             profiles: global.profiles.clone(),
             env_files: global.env_files.clone(),
-            strict: false,
+            images: match global.images {
+                Images::Auto => official::Images::Auto,
+                Images::Official => official::Images::Official,
+                Images::Source => official::Images::Source,
+            },
         },
         events: ui.events(),
         lock_timeout: global.lock_timeout,

@@ -3,7 +3,8 @@
 //! Everything that a hostile or broken file can do to a reader ends here with a message: too large, too deep,
 //! aliases that multiply, anchors that contain themselves, characters that no text has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -85,6 +86,7 @@ pub(crate) fn documents(text: &str, file: u32) -> Outcome<Vec<Document>> {
             open: Vec::new(),
             left: MAX_NODES,
             resets: Vec::new(),
+            followed: HashMap::new(),
             problems: Vec::new(),
         };
         let node = reader.node(*root, &Path::Top, Reading::Original, 0);
@@ -225,7 +227,17 @@ struct Reader<'g> {
     /// How many more values may be made.
     left: usize,
     resets: Vec<Vec<String>>,
+    /// The paths at which each anchor was followed.
+    followed: HashMap<usize, BTreeSet<String>>,
     problems: Vec<Problem>,
+}
+
+fn in_different_services(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<&str>, Vec<&str>) = (one.split('.').collect(), other.split('.').collect());
+    one.windows(2)
+        .zip(other.windows(2))
+        .find(|(a, b)| a[0] == "services" && b[0] == "services")
+        .is_some_and(|(a, b)| a[1] != b[1])
 }
 
 impl Reader<'_> {
@@ -244,7 +256,7 @@ impl Reader<'_> {
         }
         self.left -= 1;
         if let RawKind::Alias(target) = raw.kind {
-            if self.open.contains(&target) {
+            if self.open.contains(&target) || self.circles(target, path) {
                 self.problems.push(
                     Problem::new("this alias contains itself: its anchor is not closed yet", raw.mark)
                         .also(self.graph.nodes[target].mark),
@@ -277,6 +289,20 @@ impl Reader<'_> {
         Some(Node::new(value, raw.mark))
     }
 
+    /// Whether the reference takes this use of an anchor for a cycle: one path to it lies within another. It
+    /// does so even where `a` and `a.b` are but two services beside each other.
+    fn circles(&mut self, target: usize, path: &Path<'_>) -> bool {
+        let here = path.steps().join(".");
+        let known = self.followed.entry(target).or_default();
+        let further = format!("{here}.");
+        let inner = known.range::<str, _>((Bound::Excluded(&*further), Bound::Unbounded)).next();
+        let below = inner.filter(|other| other.starts_with(&further));
+        let above = here.match_indices('.').find_map(|(end, _)| known.get(&here[..end]));
+        let found = below.or(above).is_some_and(|other| !in_different_services(&here, other));
+        known.insert(here);
+        found
+    }
+
     /// Resets reach members of mappings; in a list there is nothing for them to find.
     fn note_reset(&mut self, path: &Path<'_>) {
         let steps = path.steps();
@@ -294,10 +320,9 @@ impl Reader<'_> {
                     Value::Null
                 }
             },
-            // A tag that YAML does not know makes a text of what it stands before.
-            Some(_) => Value::Text(text.to_owned()),
             None if plain => scalar::plain(text),
-            None => Value::Text(text.to_owned()),
+            // Quotes make a text of what they hold, and so does a tag that YAML does not know.
+            _ => Value::Text(text.to_owned()),
         }
     }
 
@@ -426,7 +451,9 @@ mod tests {
             assert!(problem.message.contains(message) || message == "nope", "{}", problem.message);
         }
         let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
-        assert!(problem(&deep).message.contains("levels deep"));
+        assert!(problem(&deep).message.contains("recursion limit"), "{}", problem(&deep).message);
+        let deep = (0..200).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>();
+        assert!(problem(&deep).message.contains("levels deep"), "{}", problem(&deep).message);
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for i in 1..12 {
             let item = format!("*a{},", i - 1).repeat(10);

@@ -63,7 +63,8 @@ async fn run(
     chosen: impl Fn(&compose::Service) -> bool,
     alter: impl Fn(&mut compose::Build),
 ) -> Result<Plan, Failure> {
-    let mut subject = context.subject(&options.services)?;
+    let engine = context.engine().await?;
+    let mut subject = context.subject_with_images(&engine, &options.services).await?;
     for name in &options.services {
         if !subject.project.services.contains_key(name) {
             return Err(failures::no_service(name, &subject.project));
@@ -72,7 +73,6 @@ async fn run(
     for build in subject.project.services.values_mut().filter_map(|service| service.build.as_mut()) {
         alter(build);
     }
-    let engine = context.engine().await?;
     let observed = observe(&engine, &subject.project).await?;
     let order = Order::of(&subject.project, &options.services, options.with_dependencies);
     let services: Vec<String> =

@@ -11,6 +11,7 @@ pub mod files;
 pub mod images;
 pub mod lock;
 pub mod look;
+pub mod official;
 mod ports;
 pub mod run;
 pub mod status;
@@ -60,8 +61,8 @@ pub struct Choice {
     pub profiles: Vec<String>,
     /// `--env-file`.
     pub env_files: Vec<PathBuf>,
-    /// Problems that are otherwise warnings end the command.
-    pub strict: bool,
+    /// `--images`: official ones, or those built from source.
+    pub images: official::Images,
 }
 
 impl Context {
@@ -201,7 +202,17 @@ impl Subject {
 impl Context {
     /// The project of the compose file.
     pub fn subject(&self, targets: &[String]) -> Result<Subject, Failure> {
-        let Loaded { project, files, env_files, places, .. } = self.load(targets)?;
+        self.subject_of(self.load(targets)?)
+    }
+
+    /// The same with the images that `--images`, the file, or the circumstances choose.
+    pub async fn subject_with_images(&self, engine: &Engine, targets: &[String]) -> Result<Subject, Failure> {
+        let loaded = self.load(targets)?;
+        self.subject_of(official::choose(self, engine, loaded, targets, self.choice.images).await?)
+    }
+
+    fn subject_of(&self, loaded: Loaded) -> Result<Subject, Failure> {
+        let Loaded { project, files, env_files, places, .. } = loaded;
         let stack = match project.extensions.get("x-devenv") {
             Some(section) => {
                 Stack::read(section).map_err(|failure| match places.at("x-devenv.supabase") {

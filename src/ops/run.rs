@@ -147,12 +147,12 @@ pub async fn run<T>(
     terminal: Terminal,
     take: impl FnOnce() -> T,
 ) -> Result<Option<String>, Failure> {
-    let subject = context.subject(std::slice::from_ref(&one_off.service))?;
+    let engine = context.engine().await?;
+    let subject = context.subject_with_images(&engine, std::slice::from_ref(&one_off.service)).await?;
     let project = &subject.project;
     let Some(service) = project.services.get(&one_off.service) else {
         return Err(failures::no_service(&one_off.service, project));
     };
-    let engine = context.engine().await?;
     let lock = context.lock(&project.name).await?;
     let observed = observe(&engine, project).await?;
     let options = up::Options::for_run(&one_off.service, one_off.no_deps, one_off.build, wait_timeout);

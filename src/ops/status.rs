@@ -71,10 +71,14 @@ impl Row {
 
 /// Looks at the project. With `all`, containers that ended are listed too; services without any always are.
 pub async fn status(context: &Context, services: &[String], all: bool) -> Result<Status, Failure> {
-    let subject = context.subject_or_name()?;
-    let project = &subject.project;
+    let mut subject = context.subject_or_name()?;
     let engine = context.engine().await?;
-    let containers = engine.containers(&project.name).await.map_err(failures::engine)?;
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    if subject.is_written() && !containers.is_empty() {
+        // What runs may have been made with official images.
+        subject = context.subject_with_images(&engine, &[]).await?;
+    }
+    let project = &subject.project;
     let wanted = |name: &str| services.is_empty() || services.iter().any(|service| service == name);
     let mut rows: Vec<Row> = Vec::new();
     for container in containers.iter().filter(|c| wanted(c.service()) && (all || !c.is_one_off())) {

@@ -60,14 +60,14 @@ pub struct Done {
 
 /// Starts the environment.
 pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
-    let mut subject = context.subject(&options.services)?;
+    let engine = context.engine().await?;
+    let mut subject = context.subject_with_images(&engine, &options.services).await?;
     for (name, replicas) in &options.scale {
         let Some(service) = subject.project.services.get_mut(name) else {
             return Err(failures::no_service(name, &subject.project));
         };
         service.scale = Some(*replicas);
     }
-    let engine = context.engine().await?;
     let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
     let mut observed = observe(&engine, &subject.project).await?;
     let wishes = up::Wishes { prepare: database_service(&subject, options), ..wishes(options) };

@@ -1,7 +1,5 @@
 //! Images built on a real engine. Everything made here is labelled `dev.devenv.test=build` and removed again.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

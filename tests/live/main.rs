@@ -8,4 +8,6 @@
     reason = "a test may end at once and may speak"
 )]
 
+mod build;
 mod postgres;
+mod pull;

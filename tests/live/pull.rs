@@ -1,7 +1,5 @@
 //! Images pulled from a real registry: Debian's `docker-registry`, started here on the loopback address.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
-
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
