@@ -112,7 +112,7 @@ impl Up {
         if self.attach {
             return super::look::follow_until_stopped(context, ui, &self.services).await;
         }
-        let status = status::status(context, &self.services, false).await?;
+        let status = status::of(&done.engine, &done.subject, &self.services, false).await?;
         if ui.wants_json() {
             ui.json(&json!({ "version": 1, "project": status.project, "steps": done.plan.steps.len(), "services": status.services }));
         } else if !ui.is_quiet() {

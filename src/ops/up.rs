@@ -54,6 +54,8 @@ pub struct Options {
 pub struct Done {
     /// What was subject.
     pub subject: Subject,
+    /// Where it was done.
+    pub engine: Engine,
     /// The steps.
     pub plan: Plan,
 }
@@ -76,14 +78,14 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     }
     let plan = up::plan(&subject.project, &observed, &wishes)?;
     if options.dry_run {
-        return Ok(Done { subject, plan });
+        return Ok(Done { subject, engine, plan });
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
-    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout)
+    let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout)
         .preparing(subject.stack.clone(), skip);
     hands.ports_are_free(&plan).await?;
     apply(&plan, &hands, &context.events).await?;
-    Ok(Done { subject, plan })
+    Ok(Done { subject, engine, plan })
 }
 
 /// The service whose database is to be prepared, unless nothing of it is wanted.
