@@ -127,10 +127,7 @@ async fn race(
 ) -> Result<(), String> {
     let ours =
         |arguments: &[&str]| process::time(&programs.devenv, arguments, &stack.directory, &stack.variables);
-    let (mut devenv_up, mut devenv_down) = (vec!["up"], vec!["down"]);
-    for arguments in [&mut devenv_up, &mut devenv_down] {
-        arguments.push("--quiet");
-    }
+    let (devenv_up, devenv_down) = (["up"], ["down"]);
     // One life that is not counted: caches get warm, and the floor learns what has to be made.
     ours(&devenv_up)?;
     let floor = Floor::copy(engine, stack.project).await?;

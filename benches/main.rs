@@ -1,6 +1,6 @@
 //! The numbers that devenv promises, as ratios against the peer or the floor of the same run. Nothing is
 //! asserted: machines are noisy, and a person reads the table. How to run it: `benches/README.md`.
-#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::print_stderr)]
 
 mod floor;
 mod lifecycle;

@@ -150,7 +150,7 @@ impl Report {
 
     /// Adds a finished row and shows it at once.
     pub fn add(&mut self, row: Row) {
-        print!("{}", layout(&row.lines()));
+        eprint!("{}", layout(&row.lines()));
         self.rows.push(row);
     }
 
