@@ -66,7 +66,9 @@ async function api(incoming) {
     if (incoming.method === 'OPTIONS') return preflight(incoming);
     return (await authAdmin.fetch(request)) ?? auth.fetch(request);
   }
-  return lite(request);
+  if (url.pathname.startsWith('/rest/v1')) return lite(request);
+  // @supabase/lite answers more (its studio, its configuration with the database's password): that is for the studio's port alone.
+  return json({ message: `no route matched: ${url.pathname}` }, 404);
 }
 
 async function health() {
