@@ -63,7 +63,7 @@ pub(super) struct Up {
     /// Give replaced containers new anonymous volumes
     #[arg(short = 'V', long)]
     renew_anon_volumes: bool,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Run so many containers of a service
@@ -155,7 +155,7 @@ pub(super) struct Down {
     /// Remove containers that no service owns
     #[arg(long)]
     remove_orphans: bool,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Say what would be done
@@ -309,7 +309,7 @@ turns! {
 struct Turned {
     /// Services [default: all]
     services: Vec<String>,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Do not wait until what was started is ready

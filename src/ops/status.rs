@@ -104,7 +104,7 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
 
 fn row(container: &Container, drifted: bool, orphan: bool) -> Row {
     let mut addresses: Vec<String> =
-        container.ports.iter().filter(|port| port.published > 0).map(|port| address(port)).collect();
+        container.ports.iter().filter(|port| port.published > 0).map(address).collect();
     addresses.sort();
     addresses.dedup();
     Row {
