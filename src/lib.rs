@@ -13,4 +13,12 @@
 //! `tests/layering.rs` keeps the imports so.
 
 pub mod base;
+pub mod cli;
 pub mod compose;
+pub mod engine;
+pub mod machine;
+pub mod ops;
+pub mod plan;
+pub mod postgres;
+pub mod supabase;
+pub mod ui;

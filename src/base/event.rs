@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::base::Failure;
 
 /// One thing that happened, named after the resource it happened to.
+#[allow(missing_docs, reason = "the variants' comments name their fields")]
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {

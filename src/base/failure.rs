@@ -5,6 +5,7 @@
 //! the [`Place`] they stand at.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Why a command ended, which is also its exit code.
@@ -28,6 +29,8 @@ pub enum Kind {
     Storage,
     /// Ended by Ctrl-C.
     Interrupted,
+    /// Ended by another signal; the exit code is 128 and its number.
+    Signalled(u8),
     /// A program run for the user ended with this status, which is passed on (`exec`, `run`).
     Status(u8),
 }
@@ -46,7 +49,7 @@ impl Kind {
             Self::Data => 7,
             Self::Storage => 8,
             Self::Interrupted => 130,
-            Self::Status(status) => status,
+            Self::Signalled(code) | Self::Status(code) => code,
         }
     }
 }
@@ -71,6 +74,25 @@ impl Place {
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), line: 0, column: 0, width: 0, excerpt: String::new() }
+    }
+
+    /// The bytes `at` of `text`, the text of the file; underlined to the end of their first line at most.
+    /// Bytes beyond the text, or inside a character, mean the character before them.
+    #[must_use]
+    pub fn in_text(path: impl Into<PathBuf>, text: &str, at: &Range<usize>) -> Self {
+        let start = text.floor_char_boundary(at.start);
+        let end = text.floor_char_boundary(at.end).max(start);
+        let before = &text[..start];
+        let head = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let tail = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let count = |part: &str| u32::try_from(part.chars().count()).unwrap_or(u32::MAX);
+        Self {
+            path: path.into(),
+            line: u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX).saturating_add(1),
+            column: count(&text[head..start]).saturating_add(1),
+            width: count(text[start..end.min(tail)].trim_end()).max(1),
+            excerpt: text[head..tail].trim_end_matches('\r').to_owned(),
+        }
     }
 }
 
@@ -174,5 +196,20 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_lines_and_characters() {
+        let text = "a\nläge = 1\r\nend";
+        let place = Place::in_text("f", text, &(8..30));
+        assert_eq!((place.line, place.column, place.width), (2, 6, 3));
+        assert_eq!(place.excerpt, "läge = 1");
+        let past = Place::in_text("f", text, &(90..95));
+        assert_eq!((past.line, past.column, past.width), (3, 4, 1));
     }
 }

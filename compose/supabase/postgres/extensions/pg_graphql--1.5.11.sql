@@ -1,0 +1,1 @@
+-- A stub: `create extension pg_graphql` in a migration passes, and no more.

@@ -1,0 +1,1 @@
+-- A stub: `create extension pgsodium` in a migration passes, and no more.

@@ -1,0 +1,304 @@
+//! Listens: what was typed becomes the options of an operation. The only room that knows clap, and the
+//! environment is handed to it by `main`.
+
+mod doctor;
+mod images;
+mod look;
+mod options;
+mod project;
+mod run;
+mod stack;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::base::{Failure, Kind};
+use crate::ops::{Choice, Context, official};
+use crate::ui::{Ui, Wishes};
+
+/// Every git branch its own complete environment: the services of an ordinary compose file, and its own
+/// writable copy of the data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "devenv",
+    version,
+    propagate_version = false,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    infer_long_args = false,
+    after_help = "Start here: `devenv init --template supabase`, then `devenv up`.\nExit codes: 0 done · 1 failed · 2 usage · 3 your files · 4 engine unreachable · 5 conflict · 6 unhealthy · 7 data · 8 storage · 130 interrupted"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options for every command")]
+struct Global {
+    /// Work as if started in this directory
+    #[arg(short = 'C', value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// A compose file; repeat it to merge several, `-` is standard input [default: compose.yaml, here or above]
+    #[arg(short, long = "file", value_name = "FILE")]
+    files: Vec<String>,
+    /// The project's name [default: from the file, else the directory's name]
+    #[arg(short, long, alias = "project-name", global = true, value_name = "NAME")]
+    project: Option<String>,
+    /// The directory that relative paths in the compose file start from
+    #[arg(long, global = true, value_name = "DIR")]
+    project_directory: Option<PathBuf>,
+    /// Activate a profile (repeatable, `*` for all)
+    #[arg(long = "profile", global = true, value_name = "NAME")]
+    profiles: Vec<String>,
+    /// Read variables from this file instead of .env (repeatable)
+    #[arg(long = "env-file", global = true, value_name = "FILE")]
+    env_files: Vec<PathBuf>,
+    /// For services that name both: images that their makers publish, or images built from source
+    #[arg(long, global = true, value_name = "WHICH", default_value = "auto")]
+    images: Images,
+    /// Data as JSON on stdout, events as JSON lines on stderr
+    #[arg(long, global = true)]
+    json: bool,
+    /// Warnings and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Developers' log on stderr; repeat for more
+    #[arg(long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+    /// Never ask; a question is a usage error that names the flag which answers it
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    yes: bool,
+    /// How long to wait for another command on the same project
+    #[arg(long, global = true, value_name = "SPAN", default_value = "60s", value_parser = options::span)]
+    lock_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Images {
+    Auto,
+    Official,
+    Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(stack::Up),
+    Down(stack::Down),
+    #[command(alias = "ps", visible_alias = "s")]
+    Status(stack::Status),
+    Logs(look::Logs),
+    Exec(run::Exec),
+    Run(run::Run),
+    Start(stack::Start),
+    Stop(stack::Stop),
+    Restart(stack::Restart),
+    Pause(stack::Pause),
+    Unpause(stack::Unpause),
+    Kill(stack::Kill),
+    Build(images::Build),
+    Pull(images::Pull),
+    Config(project::Config),
+    Port(look::Port),
+    Top(look::Top),
+    Events(look::Events),
+    Wait(look::Wait),
+    Cp(run::Cp),
+    Completions(project::Completions),
+    Doctor(doctor::Doctor),
+}
+
+/// Runs one command; its failure has been told when this returns.
+#[must_use]
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> ExitCode {
+    let environment: BTreeMap<String, String> = environment
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that went away is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    start_log(cli.global.verbose, &environment);
+    let ui = Ui::new(wishes(&cli.global, &environment));
+    let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
+        let result = runtime.block_on(run(cli.command, &context, &ui));
+        // A thread may still be reading standard input; nobody waits for it.
+        runtime.shutdown_background();
+        result
+    });
+    ui.settle();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure.kind, Kind::Status(_)) {
+                ui.failure(&failure);
+            }
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
+    let own_signals = matches!(command, Command::Exec(_) | Command::Run(_));
+    let work = dispatch(command, context, ui);
+    if own_signals {
+        return work.await;
+    }
+    tokio::select! {
+        result = work => result,
+        signal = interruption() => Err(interrupted(signal)),
+    }
+}
+
+async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
+    match command {
+        Command::Up(up) => up.run(context, ui).await,
+        Command::Down(down) => down.run(context, ui).await,
+        Command::Status(status) => status.run(context, ui).await,
+        Command::Logs(logs) => logs.run(context, ui).await,
+        Command::Exec(exec) => exec.run(context, ui).await,
+        Command::Run(run) => run.run(context, ui).await,
+        Command::Start(start) => start.run(context, ui).await,
+        Command::Stop(stop) => stop.run(context, ui).await,
+        Command::Restart(restart) => restart.run(context, ui).await,
+        Command::Pause(pause) => pause.run(context, ui).await,
+        Command::Unpause(unpause) => unpause.run(context, ui).await,
+        Command::Kill(kill) => kill.run(context, ui).await,
+        Command::Build(build) => build.run(context, ui).await,
+        Command::Pull(pull) => pull.run(context, ui).await,
+        Command::Config(config) => config.run(context, ui),
+        Command::Port(port) => port.run(context, ui).await,
+        Command::Top(top) => top.run(context, ui).await,
+        Command::Events(events) => events.run(context, ui).await,
+        Command::Wait(wait) => wait.run(context, ui).await,
+        Command::Cp(cp) => cp.run(context, ui).await,
+        Command::Doctor(doctor) => doctor.run(context, ui).await,
+        Command::Completions(completions) => {
+            completions.run(&mut Cli::command(), ui);
+            Ok(())
+        }
+    }
+}
+
+/// Ctrl-C, a polite kill, or a closed terminal: its exit code is 128 and the signal's number.
+async fn interruption() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let next = async |kind: SignalKind| match signal(kind) {
+        Ok(mut signal) => signal.recv().await.unwrap_or(()),
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = next(SignalKind::interrupt()) => 130,
+        () = next(SignalKind::terminate()) => 143,
+        () = next(SignalKind::hangup()) => 129,
+    }
+}
+
+fn interrupted(code: u8) -> Failure {
+    let kind = if code == 130 { Kind::Interrupted } else { Kind::Signalled(code) };
+    Failure::new(kind, "interrupted")
+        .hint("the same command goes on where this one stopped; `devenv down` takes away what is there")
+}
+
+fn wishes(global: &Global, environment: &BTreeMap<String, String>) -> Wishes {
+    let set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+    Wishes {
+        color: match global.color {
+            Color::Always => Some(true),
+            Color::Never => Some(false),
+            // https://no-color.org
+            Color::Auto if set("NO_COLOR") || environment.get("TERM").is_some_and(|term| term == "dumb") => {
+                Some(false)
+            }
+            Color::Auto => None,
+        },
+        json: global.json,
+        quiet: global.quiet,
+        no_input: global.no_input,
+        yes: global.yes,
+        plain: set("CI") || environment.get("TERM").is_none_or(|term| term == "dumb"),
+    }
+}
+
+fn context(
+    global: &Global,
+    environment: &BTreeMap<String, String>,
+    arguments: &[OsString],
+    ui: &Ui,
+) -> Result<Context, Failure> {
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::new(Kind::Files, "the current directory is gone").source(error))?;
+    let directory = match &global.directory {
+        Some(directory) => here.join(directory).canonicalize().map_err(|error| {
+            Failure::new(Kind::Usage, format!("-C {}", directory.display())).source(error)
+        })?,
+        None => here.clone(),
+    };
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    Ok(Context {
+        directory,
+        environment: environment.clone(),
+        choice: Choice {
+            files: global.files.clone(),
+            project: global.project.clone(),
+            project_directory: global.project_directory.clone(),
+            profiles: global.profiles.clone(),
+            env_files: global.env_files.clone(),
+            images: match global.images {
+                Images::Auto => official::Images::Auto,
+                Images::Official => official::Images::Official,
+                Images::Source => official::Images::Source,
+            },
+        },
+        events: ui.events(),
+        lock_timeout: global.lock_timeout,
+        command_line: words.join(" "),
+    })
+}
+
+/// The developers' log: off unless asked for, by `-v` or by `RUST_LOG`.
+fn start_log(verbose: u8, environment: &BTreeMap<String, String>) {
+    let level = match verbose {
+        0 => None,
+        1 => Some("devenv=debug".to_owned()),
+        _ => Some("devenv=trace,bollard=debug".to_owned()),
+    };
+    if let Some(filter) = level.or_else(|| environment.get("RUST_LOG").cloned()) {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .try_init();
+    }
+}

@@ -1,0 +1,124 @@
+//! `config` and what writes files of the project.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use crate::base::Failure;
+use crate::compose::print;
+use crate::ops::Context;
+use crate::ui::Ui;
+
+/// Print the compose file as it is understood: merged, interpolated, checked
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devenv config\n  devenv config --format json | jq .services.web\n  devenv config --hash '*'\n  devenv config -q          only checks"
+)]
+pub(super) struct Config {
+    /// yaml or json
+    #[arg(long, value_name = "FORMAT", default_value = "yaml", value_parser = ["yaml", "json"])]
+    format: String,
+    /// Leave variables as they are written
+    #[arg(long)]
+    no_interpolate: bool,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct List {
+    /// Names of the services, one a line
+    #[arg(long)]
+    services: bool,
+    /// Names of the volumes
+    #[arg(long)]
+    volumes: bool,
+    /// Names of the networks
+    #[arg(long)]
+    networks: bool,
+    /// Names of the images
+    #[arg(long)]
+    images: bool,
+    /// Names of the profiles
+    #[arg(id = "list_profiles", long = "profiles")]
+    profiles: bool,
+    /// The variables that interpolation reads
+    #[arg(long)]
+    environment: bool,
+    /// The variables that the file asks for, with their defaults
+    #[arg(long)]
+    variables: bool,
+    /// The configuration hash of a service, or of all (`*`)
+    #[arg(long, value_name = "SERVICE")]
+    hash: Option<String>,
+}
+
+impl Config {
+    pub(super) fn run(&self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+        let mut request = context.request(&[]);
+        request.interpolate = !self.no_interpolate;
+        if self.no_interpolate || self.list.variables {
+            let model = context.load_model(&request)?;
+            let text = match (self.list.variables, self.wants_json(ui)) {
+                (true, _) => print::variables(&model.variables),
+                (false, true) => print::tree_to_json(&model.tree),
+                (false, false) => print::tree_to_yaml(&model.tree),
+            };
+            print(ui, &text);
+            return Ok(());
+        }
+        let project = context.load_request(&request)?.project;
+        let list = &self.list;
+        let lines = |lines: Vec<String>| lines.join("\n");
+        let text = if list.services {
+            lines(print::services(&project))
+        } else if list.volumes {
+            lines(print::volumes(&project))
+        } else if list.networks {
+            lines(print::networks(&project))
+        } else if list.images {
+            lines(print::images(&project))
+        } else if list.profiles {
+            lines(print::profiles(&project))
+        } else if list.environment {
+            lines(print::environment(&project))
+        } else if let Some(wanted) = &list.hash {
+            let all = print::hashes(&project);
+            let chosen =
+                all.into_iter().filter(|(name, _)| wanted == "*" || wanted.split(',').any(|w| w == name));
+            lines(chosen.map(|(name, hash)| format!("{name} {hash}")).collect())
+        } else if self.wants_json(ui) {
+            print::to_json(&project)?
+        } else {
+            print::to_yaml(&project)
+        };
+        print(ui, &text);
+        Ok(())
+    }
+
+    fn wants_json(&self, ui: &Ui) -> bool {
+        ui.wants_json() || self.format == "json"
+    }
+}
+
+fn print(ui: &Ui, text: &str) {
+    if !ui.is_quiet() && !text.is_empty() {
+        ui.line(text.trim_end_matches('\n'));
+    }
+}
+
+/// Print a completion script
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  devenv completions bash > /etc/bash_completion.d/devenv")]
+pub(super) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(&self, command: &mut clap::Command, ui: &Ui) {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, command, "devenv", &mut script);
+        ui.bytes(&script);
+    }
+}

@@ -1,0 +1,73 @@
+//! Processes, events and disk: what the engine can be asked about running containers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::query_parameters::EventsOptionsBuilder;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde::Serialize;
+
+use super::Engine;
+use super::error::{Doing, Error};
+use crate::plan::labels;
+
+/// Something that happened to one of the project's containers.
+#[derive(Debug, Clone, Serialize)]
+pub struct EngineEvent {
+    /// When, in nanoseconds since 1970, by the engine's clock.
+    pub time: i64,
+    /// What: `create`, `start`, `die`, `health_status: healthy`, …
+    pub action: String,
+    /// The container's id.
+    pub id: String,
+    /// The container's name.
+    pub container: String,
+    /// The service.
+    pub service: String,
+    /// The image.
+    pub image: String,
+    /// All else that the engine says about it (exit code, signal), labels left out.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Engine {
+    /// Column titles and rows of `ps` in a container.
+    pub async fn processes(&self, container: &str) -> Result<(Vec<String>, Vec<Vec<String>>), Error> {
+        let options = None::<bollard::query_parameters::TopOptions>;
+        let top = self.docker.top_processes(container, options).await.doing("list processes")?;
+        Ok((top.titles.unwrap_or_default(), top.processes.unwrap_or_default()))
+    }
+
+    /// What happens to a project's containers from now on.
+    #[must_use]
+    pub fn events(&self, project: &str) -> BoxStream<'static, Result<EngineEvent, Error>> {
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("label".to_owned(), vec![format!("{}={project}", labels::PROJECT)]),
+        ]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let docker = self.patient.clone();
+        let events = docker.events(Some(options)).map(|event| {
+            let event = event.doing("listen to events")?;
+            let actor = event.actor.unwrap_or_default();
+            let mut attributes = actor.attributes.unwrap_or_default();
+            let mut take = |key: &str| attributes.remove(key).unwrap_or_default();
+            let (container, image, service) = (take("name"), take("image"), take(labels::SERVICE));
+            Ok(EngineEvent {
+                time: event.time_nano.unwrap_or(0),
+                action: event.action.unwrap_or_default(),
+                id: actor.id.unwrap_or_default(),
+                container,
+                service,
+                image,
+                attributes: attributes
+                    .into_iter()
+                    .filter(|(key, _)| {
+                        ["exitCode", "signal", "execID", "execDuration"].contains(&key.as_str())
+                    })
+                    .collect(),
+            })
+        });
+        Box::pin(events)
+    }
+}

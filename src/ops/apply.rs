@@ -1,0 +1,180 @@
+//! Carries out a plan: every step as soon as those before it have ended, as many at once as there are.
+//!
+//! A step that fails takes its dependents with it and nothing else: what does not need it goes on, so that
+//! one run tells all that is wrong.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use crate::base::{Event, Events, Failure, Kind};
+use crate::plan::{Act, Cause, Plan, Step};
+
+/// Carries out single steps. The real one is [`super::up::Hands`]; tests have one that fails where told.
+pub trait Perform {
+    /// Does what the step says.
+    fn perform(&self, step: &Step) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done; the word says how ("healthy", "created").
+    Done(&'static str),
+    /// Not reached, and not required: the reason is a warning.
+    Excused(String),
+}
+
+/// Carries out `plan`. All failures of the run come back as one.
+pub async fn apply(plan: &Plan, hands: &impl Perform, events: &Events) -> Result<(), Failure> {
+    for warning in &plan.warnings {
+        events.tell(Event::warning(warning.as_str()));
+    }
+    let teller = Teller::new(plan, events);
+    let mut waiting: Vec<usize> = plan.steps.iter().map(|step| step.after.len()).collect();
+    let mut dependents: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        for &before in &step.after {
+            dependents.entry(before).or_default().push(index);
+        }
+    }
+    let run = async |index: usize| {
+        let step = &plan.steps[index];
+        teller.begins(index, step);
+        (index, hands.perform(step).await)
+    };
+    let mut running = FuturesUnordered::new();
+    for index in (0..plan.steps.len()).filter(|&index| plan.steps[index].after.is_empty()) {
+        running.push(run(index));
+    }
+    let mut failures: Vec<Failure> = Vec::new();
+    while let Some((index, result)) = running.next().await {
+        let step = &plan.steps[index];
+        match result {
+            Ok(outcome) => teller.ends(index, step, &outcome),
+            Err(failure) => {
+                teller.fails(step, &failure);
+                failures.push(failure);
+                continue;
+            }
+        }
+        for &dependent in dependents.get(&index).into_iter().flatten() {
+            waiting[dependent] -= 1;
+            // After a failure nobody waits for the rest to become ready: the failure is what counts.
+            let idle = !failures.is_empty() && plan.steps[dependent].cause == Cause::WaitForAll;
+            if waiting[dependent] == 0 && !idle {
+                running.push(run(dependent));
+            }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    // What the user has to mend comes first; an interruption or a lost engine explains the others.
+    failures.sort_by_key(|failure| match failure.kind {
+        Kind::Interrupted | Kind::Unreachable => 0,
+        _ => 1,
+    });
+    Err(Failure::all(failures))
+}
+
+/// Turns steps into events: one line per resource, from its first step to its last.
+struct Teller<'a> {
+    events: &'a Events,
+    last: BTreeMap<String, usize>,
+    begun: Mutex<BTreeMap<String, Instant>>,
+    awaited: BTreeSet<String>,
+}
+
+impl<'a> Teller<'a> {
+    fn new(plan: &Plan, events: &'a Events) -> Self {
+        let mut last = BTreeMap::new();
+        let mut awaited = BTreeSet::new();
+        for (index, step) in plan.steps.iter().enumerate() {
+            last.insert(subject(&step.act), index);
+            if let Act::Await { service, .. } = &step.act {
+                awaited.insert(service.clone());
+            }
+        }
+        Self { events, last, begun: Mutex::default(), awaited }
+    }
+
+    fn begins(&self, _: usize, step: &Step) {
+        let subject = subject(&step.act);
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.entry(subject.clone()).or_insert_with(Instant::now);
+        self.events.tell(Event::Started { subject, doing: doing(&step.act) });
+    }
+
+    fn ends(&self, index: usize, step: &Step, outcome: &Outcome) {
+        let subject = subject(&step.act);
+        match outcome {
+            Outcome::Done(word) if self.last.get(&subject) == Some(&index) => {
+                let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+                let took = begun.get(&subject).map_or(Duration::ZERO, Instant::elapsed);
+                self.events.tell(Event::Done { subject, outcome: (*word).to_owned(), took });
+            }
+            Outcome::Done(word) => {
+                let waits =
+                    matches!(&step.act, Act::Start { target } if self.awaited.contains(&target.service));
+                let doing = if waits { "started, waiting until it is ready" } else { word };
+                self.events.tell(Event::Started { subject, doing: doing.to_owned() });
+            }
+            Outcome::Excused(reason) => self.events.tell(Event::warning(reason.as_str())),
+        }
+    }
+
+    fn fails(&self, step: &Step, failure: &Failure) {
+        let reason = failure.message.lines().next().unwrap_or_default().to_owned();
+        self.events.tell(Event::Failed { subject: subject(&step.act), reason });
+    }
+}
+
+/// The resource that a step is about. A container's line goes on through all of its steps, and a
+/// replacement's under the final name.
+fn subject(act: &Act) -> String {
+    match act {
+        Act::CreateNetwork { name, .. } | Act::RemoveNetwork { name, .. } => format!("network {name}"),
+        Act::CreateVolume { name, .. } | Act::RemoveVolume { name } => format!("volume {name}"),
+        // Under the image's plain name, as the builder and the puller tell their progress.
+        Act::Pull { image, .. } | Act::Build { image, .. } | Act::RemoveImage { image } => image.clone(),
+        Act::Create { target, replaces, .. } => {
+            format!("container {}", replaces.as_ref().unwrap_or(&target.name))
+        }
+        Act::Rename { to, .. } => format!("container {to}"),
+        Act::Start { target }
+        | Act::Stop { target, .. }
+        | Act::Restart { target, .. }
+        | Act::Kill { target, .. }
+        | Act::Pause { target }
+        | Act::Unpause { target }
+        | Act::Remove { target, .. } => format!("container {}", target.name),
+        Act::Await { service, .. } => format!("service {service}"),
+        Act::Prepare { service } => format!("database {service}"),
+    }
+}
+
+fn doing(act: &Act) -> String {
+    match act {
+        Act::CreateNetwork { .. } | Act::CreateVolume { .. } | Act::Create { .. } => "creating".to_owned(),
+        Act::RemoveNetwork { .. }
+        | Act::RemoveVolume { .. }
+        | Act::RemoveImage { .. }
+        | Act::Remove { .. } => "removing".to_owned(),
+        Act::Pull { .. } => "pulling".to_owned(),
+        Act::Build { .. } => "building".to_owned(),
+        Act::Rename { .. } => "renaming".to_owned(),
+        Act::Start { .. } => "starting".to_owned(),
+        Act::Stop { .. } => "stopping".to_owned(),
+        Act::Restart { .. } => "restarting".to_owned(),
+        Act::Kill { signal, .. } => format!("sending {signal}"),
+        Act::Pause { .. } => "pausing".to_owned(),
+        Act::Unpause { .. } => "unpausing".to_owned(),
+        Act::Await { goal, .. } => format!("waiting until it is {}", goal.word()),
+        Act::Prepare { .. } => "applying migrations and seeds".to_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+//! From the rooms' errors to what a user is told: the situation is known here, so the hint can be useful.
+
+use crate::base::{Failure, Kind};
+use crate::compose::Project;
+use crate::engine::error::Error;
+use crate::engine::reach::Unreached;
+use crate::plan::Goal;
+
+/// The engine did not do what it was asked.
+#[must_use]
+pub fn engine(error: Error) -> Failure {
+    let kind = match &error {
+        _ if error.is_lost() => Kind::Unreachable,
+        Error::Refused { status: 409, .. } => Kind::Conflict,
+        Error::Impossible(_) => Kind::Files,
+        _ => Kind::Failed,
+    };
+    let mut failure = Failure::new(kind, error.to_string());
+    if error.is_lost() {
+        failure = failure
+            .hint("look at the engine with `devenv doctor`, then do this again: it goes on where it stopped");
+    }
+    // What the error itself says is the message; what lies behind it is the source.
+    if let Error::Lost { source, .. } | Error::Nonsense { source, .. } = error {
+        failure.source = Some(source);
+    }
+    failure
+}
+
+/// A step on a container failed.
+#[must_use]
+pub fn step(doing: &str, container: &str, error: Error) -> Failure {
+    let mut failure = engine(error);
+    let taken = ["port is already allocated", "address already in use"];
+    if taken.iter().any(|words| failure.message.contains(words)) {
+        failure.kind = Kind::Conflict;
+        failure = failure.hint("`devenv doctor` says who holds a port; free it, or publish another one");
+    }
+    failure.message = format!("container `{container}` could not be {doing}: {}", failure.message);
+    failure
+}
+
+/// A service will not be what its dependents wait for.
+#[must_use]
+pub fn unreached(
+    service: &str,
+    container: &str,
+    goal: Goal,
+    why: &Unreached,
+    needed_by: Option<&str>,
+) -> Failure {
+    let mut message = format!("service `{service}` {}", why.state);
+    if let Some(dependent) = needed_by {
+        let goal = match goal {
+            Goal::Healthy => "to be healthy",
+            Goal::Completed => "to complete",
+            Goal::Started | Goal::Ready => "to start",
+        };
+        message.push_str(&format!(", and `{dependent}` waits for it {goal}"));
+    }
+    let mut failure = Failure::new(Kind::Unhealthy, message);
+    if let Some(probe) = &why.last_probe {
+        failure = failure.evidence(format!("last health probe: {probe}"));
+    }
+    if why.last_lines.is_empty() {
+        failure = failure.evidence(format!("{container} wrote nothing"));
+    } else {
+        failure = failure.evidence(format!("last lines of {container}:"));
+        for line in &why.last_lines {
+            failure = failure.evidence(format!("  {line}"));
+        }
+    }
+    if why.out_of_memory {
+        failure = failure.hint("it was killed for using more memory than it may: raise its `mem_limit`");
+    }
+    failure.hint(format!("see all of it with `devenv logs {service}`"))
+}
+
+/// A network could not be made or removed.
+#[must_use]
+pub fn network(name: &str, error: Error) -> Failure {
+    let mut failure = engine(error);
+    if failure.message.contains("has active endpoints") {
+        failure = failure.hint(format!("see who uses it with `docker network inspect {name}`"));
+    } else if failure.message.contains("could not find an available") {
+        failure = failure.hint("all address pools are in use: remove networks with `docker network prune`");
+    } else if failure.message.contains("verlaps") {
+        failure = failure.hint("another network has these addresses: choose another `subnet`");
+    }
+    failure.message = format!("network `{name}`: {}", failure.message);
+    failure
+}
+
+/// A volume could not be made or removed.
+#[must_use]
+pub fn volume(name: &str, error: Error) -> Failure {
+    let mut failure = engine(error);
+    if failure.kind == Kind::Conflict {
+        failure = failure
+            .hint("a container still uses it; see `docker ps -a --filter volume=".to_owned() + name + "`");
+    }
+    failure.message = format!("volume `{name}`: {}", failure.message);
+    failure
+}
+
+/// A service was named that the compose file does not have.
+#[must_use]
+pub fn no_service(name: &str, project: &Project) -> Failure {
+    let mut failure = Failure::new(Kind::Usage, format!("no such service: {name}"));
+    let closest = project
+        .all_services()
+        .map(|(known, _)| (strsim::damerau_levenshtein(known, name), known))
+        .filter(|(distance, _)| *distance <= 2)
+        .min();
+    failure = match closest {
+        Some((_, known)) => failure.hint(format!("did you mean `{known}`?")),
+        None => {
+            let names: Vec<&str> = project.all_services().map(|(known, _)| known.as_str()).collect();
+            failure.hint(format!("the services are {}", names.join(", ")))
+        }
+    };
+    failure
+}

@@ -1,0 +1,256 @@
+//! Connects: one file a verb. Opens the doors, decides nothing about the domain, turns the rooms' errors into
+//! failures with a hint. The only room that reads the clock.
+
+pub mod apply;
+pub mod database;
+pub mod doctor;
+pub mod down;
+pub mod engine;
+pub mod failures;
+pub mod files;
+pub mod images;
+pub mod lock;
+pub mod look;
+pub mod official;
+mod ports;
+pub mod run;
+pub mod status;
+pub mod turn;
+pub mod up;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::{Events, Failure, Kind, Place};
+use crate::compose::{self, Loaded, Project};
+use crate::engine::credentials::Credentials;
+use crate::engine::endpoint::{self, Settings};
+use crate::engine::{Engine, Lent, Scope, build};
+use crate::machine::authorities;
+use crate::plan::{Observed, names};
+use crate::supabase::Stack;
+
+/// What every command is given: where it was called, with what environment, and where its events go.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The directory the command was called in, or `-C`.
+    pub directory: PathBuf,
+    /// The environment's variables.
+    pub environment: BTreeMap<String, String>,
+    /// Which compose files, project and profiles.
+    pub choice: Choice,
+    /// Where events go.
+    pub events: Events,
+    /// How long to wait for another command on the same project.
+    pub lock_timeout: Duration,
+    /// How the command was called, for others who have to wait for it.
+    pub command_line: String,
+}
+
+/// The options that choose a project.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// `-f`, as given.
+    pub files: Vec<String>,
+    /// `-p`.
+    pub project: Option<String>,
+    /// `--project-directory`.
+    pub project_directory: Option<PathBuf>,
+    /// `--profile`.
+    pub profiles: Vec<String>,
+    /// `--env-file`.
+    pub env_files: Vec<PathBuf>,
+    /// `--images`: official ones, or those built from source.
+    pub images: official::Images,
+}
+
+impl Context {
+    /// Reads the project; warnings are told as they are found.
+    pub fn load(&self, targets: &[String]) -> Result<Loaded, Failure> {
+        self.load_request(&self.request(targets))
+    }
+
+    /// The same for a request that differs.
+    pub fn load_request(&self, request: &compose::Request) -> Result<Loaded, Failure> {
+        let loaded = compose::load(request, &files::Disk)?;
+        self.warn(&loaded.warnings);
+        Ok(loaded)
+    }
+
+    /// Reads the project and leaves its warnings to the caller.
+    pub fn load_quietly(&self, targets: &[String]) -> Result<Loaded, Failure> {
+        compose::load(&self.request(targets), &files::Disk)
+    }
+
+    /// Reads the files without making a project of them, which leaves variables as they are written.
+    pub fn load_model(&self, request: &compose::Request) -> Result<compose::Model, Failure> {
+        let model = compose::load_model(request, &files::Disk)?;
+        self.warn(&model.warnings);
+        Ok(model)
+    }
+
+    fn warn(&self, warnings: &[Failure]) {
+        for warning in warnings {
+            self.events.warn(warning);
+        }
+    }
+
+    /// What the loader is asked.
+    #[must_use]
+    pub fn request(&self, targets: &[String]) -> compose::Request {
+        compose::Request {
+            files: self.choice.files.clone(),
+            project_name: self.choice.project.clone(),
+            project_directory: self.choice.project_directory.clone(),
+            profiles: self.choice.profiles.clone(),
+            env_files: self.choice.env_files.clone(),
+            targets: targets.to_vec(),
+            ..compose::Request::new(&self.directory, self.environment.clone())
+        }
+    }
+
+    /// Connects to the engine that the environment names.
+    pub async fn engine(&self) -> Result<Engine, Failure> {
+        let (endpoint, docker) = engine::open(&self.engine_settings()).await?;
+        let named = self.environment.get("SSL_CERT_FILE").map(Path::new);
+        let lent = Lent {
+            endpoint: build::Endpoint::from_host(&endpoint.host.to_string()).ok_or_else(|| {
+                Failure::new(Kind::Unreachable, format!("{} takes no builds", endpoint.host))
+            })?,
+            ca_bundle: authorities::find(named, |path| std::fs::read_to_string(path))
+                .map(|bundle| bundle.path),
+            credentials: self.credentials()?,
+        };
+        Ok(Engine::new(docker, lent))
+    }
+
+    /// Whether the engine publishes its ports on this very machine.
+    #[must_use]
+    pub fn engine_is_here(&self) -> bool {
+        endpoint::resolve_here(&self.engine_settings()).is_ok_and(|endpoint| endpoint.host.is_local())
+    }
+
+    /// Logins of registries, from Docker's own settings.
+    fn credentials(&self) -> Result<Credentials, Failure> {
+        let home = self.environment.get("HOME").map(|home| PathBuf::from(home).join(".docker"));
+        let directory = self.environment.get("DOCKER_CONFIG").map(PathBuf::from).or(home);
+        let Some(path) = directory.map(|directory| directory.join("config.json")) else {
+            return Ok(Credentials::default());
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Credentials::parse(&text).map_err(|error| {
+                Failure::new(Kind::Files, "Docker's settings cannot be read")
+                    .at(Place::file(path))
+                    .source(error)
+            }),
+            Err(_) => Ok(Credentials::default()),
+        }
+    }
+
+    /// A path as the user would write it: relative to where the command was called, if it lies below.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.directory).unwrap_or(path).to_path_buf()
+    }
+
+    /// The project's name where it is said outside of a compose file.
+    #[must_use]
+    pub fn named_project(&self) -> Option<String> {
+        let variable = self.environment.get("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
+        self.choice.project.clone().or_else(|| variable.cloned())
+    }
+
+    /// What the environment says about the engine.
+    #[must_use]
+    pub fn engine_settings(&self) -> Settings {
+        let text = |name: &str| self.environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let path = |name: &str| text(name).map(PathBuf::from);
+        Settings {
+            docker_host: text("DOCKER_HOST"),
+            docker_context: text("DOCKER_CONTEXT"),
+            docker_config: path("DOCKER_CONFIG"),
+            tls_verify: text("DOCKER_TLS_VERIFY"),
+            cert_path: path("DOCKER_CERT_PATH"),
+            home: path("HOME"),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+        }
+    }
+}
+
+/// The project that a command is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The project; only its name is known when there was no compose file to read.
+    pub project: Project,
+    /// The compose files, absolute; none when there was none to read.
+    pub files: Vec<PathBuf>,
+    /// The files of `--env-file`, absolute.
+    pub env_files: Vec<PathBuf>,
+    /// The Supabase-style stack that it is, if it is one.
+    pub stack: Option<Stack>,
+}
+
+impl Subject {
+    /// Whether the compose file could be read, so that more than the name is known.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
+impl Context {
+    /// The project of the compose file.
+    pub fn subject(&self, targets: &[String]) -> Result<Subject, Failure> {
+        self.subject_of(self.load(targets)?)
+    }
+
+    /// The same with the images that `--images`, the file, or the circumstances choose.
+    pub async fn subject_with_images(&self, engine: &Engine, targets: &[String]) -> Result<Subject, Failure> {
+        let loaded = self.load(targets)?;
+        self.subject_of(official::choose(self, engine, loaded, targets, self.choice.images).await?)
+    }
+
+    fn subject_of(&self, loaded: Loaded) -> Result<Subject, Failure> {
+        let Loaded { project, files, env_files, places, .. } = loaded;
+        let stack = match project.extensions.get("x-devenv") {
+            Some(section) => {
+                Stack::read(section).map_err(|failure| match places.at("x-devenv.supabase") {
+                    Some(place) => failure.at(place),
+                    None => failure,
+                })?
+            }
+            None => None,
+        };
+        // The label names them only when they were chosen.
+        let env_files = if self.choice.env_files.is_empty() { Vec::new() } else { env_files };
+        Ok(Subject { project, files, env_files, stack })
+    }
+
+    /// The project of the compose file; or, where there is none, a project that only has the name `-p` gave.
+    pub fn subject_or_name(&self) -> Result<Subject, Failure> {
+        self.subject(&[]).or_else(|failure| match self.named_project() {
+            Some(name) if self.choice.files.is_empty() && failure.kind == Kind::Files => {
+                let project = Project { name, ..Project::default() };
+                Ok(Subject { project, files: Vec::new(), env_files: Vec::new(), stack: None })
+            }
+            _ => Err(failure),
+        })
+    }
+}
+
+/// All that has to be looked at for a project.
+#[must_use]
+pub fn scope(project: &Project) -> Scope {
+    Scope {
+        project: project.name.clone(),
+        images: names::images(project).map(|(_, image)| image).collect(),
+        networks: project.networks.values().map(|network| network.name.clone()).collect(),
+        volumes: project.volumes.values().map(|volume| volume.name.clone()).collect(),
+    }
+}
+
+/// What the engine holds for a project.
+pub async fn observe(engine: &Engine, project: &Project) -> Result<Observed, Failure> {
+    engine.observe(&scope(project)).await.map_err(failures::engine)
+}

@@ -1,0 +1,51 @@
+//! `stop`, `start`, `restart`, `pause`, `unpause`, `kill`: one act on each container.
+
+use std::time::Duration;
+
+use super::apply::apply;
+use super::up::Hands;
+use super::{Context, failures};
+use crate::base::Failure;
+use crate::plan::turn::{self, Turn};
+use crate::plan::{Plan, down};
+
+/// How the containers are turned.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Services named; none means all.
+    pub services: Vec<String>,
+    /// How long a container may take to stop, instead of its own grace period.
+    pub grace: Option<Duration>,
+    /// End when what was started is ready.
+    pub wait: bool,
+    /// How long to wait for that.
+    pub wait_timeout: Duration,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Turns the containers of a project.
+pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<Plan, Failure> {
+    let subject = context.subject_or_name()?;
+    for service in &options.services {
+        let known = subject.project.all_services().any(|(name, _)| name == service);
+        if subject.is_written() && !known {
+            return Err(failures::no_service(service, &subject.project));
+        }
+    }
+    let engine = context.engine().await?;
+    let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
+    let mut observed = crate::plan::Observed::default();
+    observed.containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    let order = down::order((subject.is_written()).then_some(&subject.project), &observed);
+    let plan = turn::plan(&observed, &order, &options.services, turn, options.grace, options.wait);
+    if options.dry_run {
+        return Ok(plan);
+    }
+    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout);
+    if matches!(turn, Turn::Start | Turn::Restart) {
+        hands.ports_are_free(&plan).await?;
+    }
+    apply(&plan, &hands, &context.events).await?;
+    Ok(plan)
+}

@@ -1,0 +1,19 @@
+//! Decides: what a project wants and what the engine was found to hold, compared, give a [`Plan`] of steps
+//! with their causes. Pure: nothing here touches the engine, the clock or the disk.
+//!
+//! The order of a replacement (new container under a temporary name, stop the old one, remove it, rename)
+//! is that of the reference, so that either tool can finish what the other began.
+
+pub mod down;
+pub mod images;
+pub mod labels;
+pub mod names;
+pub mod observed;
+mod order;
+pub mod step;
+pub mod turn;
+pub mod up;
+
+pub use observed::Observed;
+pub use order::Order;
+pub use step::{Act, Cause, Goal, Plan, Step, Target};

@@ -1,0 +1,13 @@
+//! Tests against real servers in containers. They need an engine and the images that `make up` builds; where
+//! these are missing they fail, and say so.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may end at once and may speak"
+)]
+
+mod build;
+mod postgres;
+mod pull;
