@@ -9,5 +9,7 @@
 )]
 
 mod build;
+mod life;
 mod postgres;
 mod pull;
+mod site;
