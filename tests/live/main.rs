@@ -9,7 +9,9 @@
 )]
 
 mod build;
+mod conditions;
 mod life;
+mod made;
 mod postgres;
 mod pull;
 mod site;
