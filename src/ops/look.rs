@@ -64,12 +64,7 @@ pub async fn logs(context: &Context, wanted: &Wanted, mut each: impl FnMut(Line)
         until: ago(wanted.until),
         timestamps: wanted.timestamps,
     };
-    for service in &wanted.services {
-        let known = project.all_services().any(|(name, _)| name == service);
-        if subject.is_written() && !known {
-            return Err(failures::no_service(service, project));
-        }
-    }
+    subject.knows(&wanted.services)?;
     let concerned = |container: &Container| {
         let service = container.service();
         let attached = project.services.get(service).is_none_or(|service| service.attach != Some(false));
@@ -245,6 +240,7 @@ pub struct Processes {
 /// The processes of all running containers.
 pub async fn top(context: &Context, services: &[String]) -> Result<Vec<Processes>, Failure> {
     let subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
     let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
     let mut all = Vec::new();
@@ -269,6 +265,7 @@ pub async fn events(
     mut each: impl FnMut(EngineEvent),
 ) -> Result<(), Failure> {
     let subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
     let mut events = engine.events(&subject.project.name);
     while let Some(event) = events.next().await {
@@ -299,6 +296,7 @@ pub async fn wait(
     timeout: Option<Duration>,
 ) -> Result<BTreeMap<String, i64>, Failure> {
     let subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
     let watch = engine.watch(&subject.project.name);
     let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;

@@ -181,7 +181,7 @@ fn hooks_run_after_the_start_and_before_the_stop() {
     post_stop_: 1
 volumes: {data: {}}",
     );
-    site.run("up").exits(3).says(&["post_stop_", "compose.yaml:11:5"]);
+    site.run("up").exits(3).says(&["post_stop_", "compose.yaml:10:5"]);
     let text = std::fs::read_to_string(site.dir().join("compose.yaml")).unwrap();
     site.compose(&text.replace("    post_stop_: 1\n", "").replace("user: '7', ", ""));
     site.ok("up");

@@ -8,6 +8,7 @@
     reason = "a test may end at once and may speak"
 )]
 
+mod bad_input;
 mod build;
 mod conditions;
 mod life;
@@ -15,3 +16,4 @@ mod made;
 mod postgres;
 mod pull;
 mod site;
+mod words;
