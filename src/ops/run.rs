@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::apply::apply;
 use super::inputs;
-use super::look::running;
+use super::look::{existing, running};
 use super::up::{self, Hands};
 use super::{Context, failures, observe};
 use crate::base::{Failure, Kind};
@@ -302,7 +302,12 @@ pub async fn copy(
     follow_link: bool,
 ) -> Result<(), Failure> {
     let engine = context.engine().await?;
-    let container_of = async |service: &str| running(context, &engine, service, index).await;
+    // One that does not run has files too.
+    let container_of = async |service: &str| {
+        let found = existing(context, &engine, service, index).await?;
+        let none = || Failure::new(Kind::Failed, format!("service `{service}` has no container"));
+        found.into_iter().next().ok_or_else(none)
+    };
     match (from, to) {
         (End::There { service, path }, End::Here(target)) => {
             let container = container_of(service).await?;

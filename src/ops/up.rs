@@ -359,7 +359,7 @@ impl Hands<'_> {
         super::database::prepare_database(self.context, &self.engine, project, stack, *skip).await
     }
 
-    /// Fails when a container that the plan starts would find its port taken.
+    /// Fails when a container of the plan would find its port taken, or a file or a variable missing.
     pub(super) async fn is_possible(&self, plan: &Plan) -> Result<(), Failure> {
         let here = self.context.engine_is_here();
         super::inputs::are_there(&self.deployment.project, plan, here)?;

@@ -285,7 +285,7 @@ volumes: {data: {labels: {a: b}}, named: {name: \"${COMPOSE_PROJECT_NAME}-given\
     assert!(site.dir().join("made/g").exists());
     site.is_settled();
     assert!(site.inventory().contains(&"volume P-given".to_owned()));
-    site.compose("services: {web: {IDLE, volumes: [{type: bind, source: ./nowhere, target: /x}]}}");
+    site.compose("services: {web: {IDLE, volumes: [{type: bind, source: ./nowhere, target: /x, bind: {create_host_path: false}}]}}");
     site.run("up").says(&["nowhere"]);
     assert!(!site.dir().join("nowhere").exists(), "a mistyped path was made");
 }

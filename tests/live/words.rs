@@ -23,7 +23,9 @@ fn exec_passes_on_code_input_and_output() {
     let run = site.run("exec -e B=b -u 7 -w /srv web sh -c env").exits(0);
     run.prints(&["A=a\n", "B=b\n", "PWD=/srv\n"]);
     site.ok("exec -u 7:8 web id -g").prints(&["8"]);
-    site.run("exec web no-such-program").exits(127);
+    // Older engines say 126 where newer ones say 127.
+    let run = site.run("exec web no-such-program");
+    assert!(matches!(run.code, Some(126 | 127)), "{run}");
     site.ok("exec web -- echo --help").prints(&["--help"]);
     site.ok("exec -d web touch /tmp/later");
     until("the detached command ran", || (site.run("exec web test -e /tmp/later").code == Some(0)).then_some(()));
@@ -64,7 +66,7 @@ fn run_makes_a_container_of_its_own_and_leaves_nothing() {
     site.ok("up");
     site.ok("down");
     site.holds(&[]);
-    site.run("run --no-deps job no-such-program").exits(127);
+    site.run("run --no-deps job no-such-program").exits(1).says(&["no-such-program"]);
     site.ok("down");
     site.holds(&[]);
 }
@@ -102,7 +104,7 @@ fn logs_follow_until_the_containers_end() {
   db: {image: IMAGE, command: echo hello}",
     );
     site.ok("up");
-    let all = site.ok("logs").prints(&["-web-1 | one\n", "-web-1 | two\n", "-db-1 | hello\n"]);
+    let all = site.ok("logs").prints(&["-web-1 | one\n", "-web-1 | two\n", "-db-1  | hello\n"]);
     assert_eq!(all.out.lines().count(), 3, "{all}");
     assert_eq!(site.ok("logs --no-prefix --tail 1 web").out, "two\n");
     assert_eq!(site.ok("logs --no-prefix --grep on web").out, "one\n");
