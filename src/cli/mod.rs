@@ -92,6 +92,9 @@ enum Images {
     Auto,
     Official,
     Source,
+    /// `config --images` without a value: their names.
+    #[value(skip)]
+    List,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -171,11 +174,17 @@ pub fn main(
 }
 
 async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
-    let own_signals = matches!(command, Command::Exec(_) | Command::Run(_));
+    let own_signals = match &command {
+        Command::Exec(_) | Command::Run(_) => true,
+        Command::Up(up) => up.attach,
+        _ => false,
+    };
     let work = Box::pin(dispatch(command, context, ui));
-    if own_signals {
-        return work.await;
-    }
+    if own_signals { work.await } else { unless_interrupted(work).await }
+}
+
+/// Does the work, which a signal ends.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         result = work => result,
         signal = interruption() => Err(interrupted(signal)),
@@ -277,7 +286,7 @@ fn context(
             profiles: global.profiles.clone(),
             env_files: global.env_files.clone(),
             images: match global.images {
-                Images::Auto => official::Images::Auto,
+                Images::Auto | Images::List => official::Images::Auto,
                 Images::Official => official::Images::Official,
                 Images::Source => official::Images::Source,
             },

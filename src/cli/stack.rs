@@ -23,7 +23,7 @@ pub(super) struct Up {
     services: Vec<String>,
     /// Follow the logs; Ctrl-C stops the services
     #[arg(long, conflicts_with = "detach")]
-    attach: bool,
+    pub(super) attach: bool,
     /// End when all is ready (the default)
     #[arg(short, long)]
     detach: bool,
@@ -104,7 +104,8 @@ impl Up {
             no_seed: self.no_seed,
             dry_run: self.dry_run,
         };
-        let done = up::up(context, &options).await?;
+        // With --attach nobody else listens for signals.
+        let done = super::unless_interrupted(up::up(context, &options)).await?;
         if self.dry_run {
             show_plan(ui, &done.plan);
             return Ok(());

@@ -53,6 +53,16 @@ pub enum Error {
         /// The version of this engine.
         has: String,
     },
+    /// A `post_start` or `pre_stop` command did not end well.
+    #[error("`{command}` exited with {code}{}{said}", if said.is_empty() { "" } else { ": " })]
+    Hook {
+        /// The command.
+        command: String,
+        /// Its exit code.
+        code: i64,
+        /// What it wrote.
+        said: String,
+    },
     /// A configuration that no engine can carry out.
     #[error("{0}")]
     Impossible(String),

@@ -21,8 +21,10 @@ pub fn engine(error: Error) -> Failure {
             .hint("look at the engine with `devenv doctor`, then do this again: it goes on where it stopped");
     }
     // What the error itself says is the message; what lies behind it is the source.
-    if let Error::Lost { source, .. } | Error::Nonsense { source, .. } = error {
-        failure.source = Some(source);
+    match error {
+        Error::Lost { source, .. } | Error::Nonsense { source, .. } => failure.source = Some(source),
+        Error::File { source, .. } => failure = failure.source(source),
+        _ => {}
     }
     failure
 }

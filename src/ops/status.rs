@@ -72,6 +72,7 @@ impl Row {
 /// Looks at the project. With `all`, containers that ended are listed too; services without any always are.
 pub async fn status(context: &Context, services: &[String], all: bool) -> Result<Status, Failure> {
     let mut subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
     let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
     if subject.is_written() && !containers.is_empty() {

@@ -81,7 +81,7 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
     let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout)
         .preparing(subject.stack.clone(), skip);
-    hands.ports_are_free(&plan).await?;
+    hands.is_possible(&plan).await?;
     apply(&plan, &hands, &context.events).await?;
     Ok(Done { subject, plan })
 }
@@ -359,9 +359,10 @@ impl Hands<'_> {
         super::database::prepare_database(self.context, &self.engine, project, stack, *skip).await
     }
 
-    /// Fails when a container that the plan starts would find its port taken.
-    pub(super) async fn ports_are_free(&self, plan: &Plan) -> Result<(), Failure> {
+    /// Fails when a container of the plan would find its port taken, or a file or a variable missing.
+    pub(super) async fn is_possible(&self, plan: &Plan) -> Result<(), Failure> {
         let here = self.context.engine_is_here();
+        super::inputs::are_there(&self.deployment.project, plan, here)?;
         super::ports::are_free(&self.engine, &self.deployment.project, plan, here).await
     }
 }

@@ -74,6 +74,7 @@ pub fn plan(project: &Project, observed: &Observed, wishes: &Wishes) -> Result<P
         awaited: BTreeMap::new(),
         prepared: None,
     };
+    // Images come first: one that cannot be had leaves no network or volume behind.
     work.plan_networks(&order)?;
     work.plan_volumes(&order)?;
     for name in &order.services {
@@ -195,7 +196,8 @@ impl<'a> Work<'a> {
                 }
                 None if ours.is_empty() => {
                     let act = Act::CreateNetwork { key: key.clone(), name: wanted.name.clone() };
-                    NetworkState::Made(self.plan.add(act, Cause::Missing, Vec::new()))
+                    let after = self.images.values().copied().collect();
+                    NetworkState::Made(self.plan.add(act, Cause::Missing, after))
                 }
                 None => NetworkState::Remade { old: ours.into_iter().cloned().collect(), step: None },
             };
@@ -263,7 +265,7 @@ impl<'a> Work<'a> {
                 }
                 None => {
                     let act = Act::CreateVolume { key: key.clone(), name: wanted.name.clone() };
-                    let step = self.plan.add(act, Cause::Missing, Vec::new());
+                    let step = self.plan.add(act, Cause::Missing, self.images.values().copied().collect());
                     self.volumes.insert(key.clone(), step);
                 }
                 Some(_) if wanted.external => {}
