@@ -80,6 +80,7 @@ sample() {
   set -a
   eval "$variables"
   set +a
+  export FUNCTIONS_DIR=$sample/supabase/functions
   (cd tests/supabase && npm ci --silent --no-fund --no-audit && npm test --silent)
   "$devenv" -C "$sample" down --volumes --yes
 }
