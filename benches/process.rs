@@ -34,9 +34,7 @@ fn fetch() -> Option<PathBuf> {
     let target = std::env::current_exe().ok()?.ancestors().nth(3)?.to_path_buf();
     let fetched = Command::new(root().join("tests/peers/fetch.sh")).arg(target.join("peers")).output();
     match fetched {
-        Ok(done) if done.status.success() => {
-            Some(PathBuf::from(String::from_utf8_lossy(&done.stdout).trim().to_owned()))
-        }
+        Ok(done) if done.status.success() => Some(target.join("peers/compose-2.40")),
         Ok(done) => {
             eprintln!("no Compose to compare with: {}", String::from_utf8_lossy(&done.stderr).trim());
             None

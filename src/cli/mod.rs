@@ -92,6 +92,9 @@ enum Images {
     Auto,
     Official,
     Source,
+    /// `config --images` without a value: their names.
+    #[value(skip)]
+    List,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -152,7 +155,7 @@ pub fn main(
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
-        let result = runtime.block_on(run(cli.command, &context, &ui));
+        let result = runtime.block_on(Box::pin(run(cli.command, &context, &ui)));
         // A thread may still be reading standard input; nobody waits for it.
         runtime.shutdown_background();
         result
@@ -161,20 +164,27 @@ pub fn main(
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let code = failure.kind.exit_code();
             if !matches!(failure.kind, Kind::Status(_)) {
-                ui.failure(&failure);
+                ui.failure(&as_seen_from_here(failure));
             }
-            ExitCode::from(failure.kind.exit_code())
+            ExitCode::from(code)
         }
     }
 }
 
 async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
-    let own_signals = matches!(command, Command::Exec(_) | Command::Run(_));
-    let work = dispatch(command, context, ui);
-    if own_signals {
-        return work.await;
-    }
+    let own_signals = match &command {
+        Command::Exec(_) | Command::Run(_) => true,
+        Command::Up(up) => up.attach,
+        _ => false,
+    };
+    let work = Box::pin(dispatch(command, context, ui));
+    if own_signals { work.await } else { unless_interrupted(work).await }
+}
+
+/// Does the work, which a signal ends.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         result = work => result,
         signal = interruption() => Err(interrupted(signal)),
@@ -276,7 +286,7 @@ fn context(
             profiles: global.profiles.clone(),
             env_files: global.env_files.clone(),
             images: match global.images {
-                Images::Auto => official::Images::Auto,
+                Images::Auto | Images::List => official::Images::Auto,
                 Images::Official => official::Images::Official,
                 Images::Source => official::Images::Source,
             },
@@ -285,6 +295,19 @@ fn context(
         lock_timeout: global.lock_timeout,
         command_line: words.join(" "),
     })
+}
+
+/// Paths as the user would write them: relative to the current directory, for what lies below it.
+fn as_seen_from_here(mut failure: Failure) -> Failure {
+    if let Ok(here) = std::env::current_dir() {
+        for place in &mut failure.places {
+            if let Ok(below) = place.path.strip_prefix(&here) {
+                place.path = below.to_path_buf();
+            }
+        }
+        failure.others = failure.others.into_iter().map(as_seen_from_here).collect();
+    }
+    failure
 }
 
 /// The developers' log: off unless asked for, by `-v` or by `RUST_LOG`.

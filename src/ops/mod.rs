@@ -9,6 +9,7 @@ pub mod engine;
 pub mod failures;
 pub mod files;
 pub mod images;
+mod inputs;
 pub mod lock;
 pub mod look;
 pub mod official;
@@ -196,6 +197,15 @@ impl Subject {
     #[must_use]
     pub fn is_written(&self) -> bool {
         !self.files.is_empty()
+    }
+
+    /// Fails when a service is named that the compose file does not have.
+    pub fn knows(&self, services: &[String]) -> Result<(), Failure> {
+        let known = |name: &String| self.project.all_services().any(|(known, _)| known == name);
+        match services.iter().find(|name| self.is_written() && !known(name)) {
+            Some(name) => Err(failures::no_service(name, &self.project)),
+            None => Ok(()),
+        }
     }
 }
 

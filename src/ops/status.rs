@@ -73,19 +73,21 @@ impl Row {
 
 /// Looks at the project. With `all`, containers that ended are listed too; services without any always are.
 pub async fn status(context: &Context, services: &[String], all: bool) -> Result<Status, Failure> {
-    let loaded = context.load(&[]);
-    let subject = match loaded {
-        Err(failure) => context.name_only(failure)?,
-        Ok(loaded) => {
-            let engine = context.engine().await?;
-            let containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
-            // What runs may have been made with official images.
-            let choice = if containers.is_empty() { Images::Source } else { context.choice.images };
-            let loaded = official::choose(context, &engine, loaded, &[], choice).await?;
-            return Ok(of_containers(&context.subject_of(loaded)?, &containers, services, all));
+    let loaded = match context.load(&[]) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            let subject = context.name_only(failure)?;
+            return of(&context.engine().await?, &subject, services, all).await;
         }
     };
-    of(&context.engine().await?, &subject, services, all).await
+    let engine = context.engine().await?;
+    let containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
+    // What runs may have been made with official images; where nothing runs, none are looked for.
+    let images = if containers.is_empty() { Images::Source } else { context.choice.images };
+    let loaded = official::choose(context, &engine, loaded, &[], images).await?;
+    let subject = context.subject_of(loaded)?;
+    subject.knows(services)?;
+    Ok(of_containers(&subject, &containers, services, all))
 }
 
 /// The same for a project that has been read.
@@ -126,7 +128,7 @@ fn of_containers(subject: &Subject, containers: &[Container], services: &[String
 
 fn row(container: &Container, drifted: bool, orphan: bool) -> Row {
     let mut addresses: Vec<String> =
-        container.ports.iter().filter(|port| port.published > 0).map(|port| address(port)).collect();
+        container.ports.iter().filter(|port| port.published > 0).map(address).collect();
     addresses.sort();
     addresses.dedup();
     Row {

@@ -144,6 +144,7 @@ mod tests {
             id: format!("{service}-id"),
             name: format!("shop-{service}-1"),
             state: State::Running,
+            networks: BTreeMap::from([("shop_default".to_owned(), "n".to_owned())]),
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             ..Container::default()
         }

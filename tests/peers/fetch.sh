@@ -1,41 +1,63 @@
 #!/bin/sh
-# Fetches the peer, Docker Compose, as Debian packages it, and prints the path of its binary. Nothing is
-# installed: apt works on lists of its own and the package is only unpacked, below the given directory.
+# Fetches the real Compose, of the two versions that the interop tests run beside ours, from Debian's
+# packages: 2.40 from forky (whose hashes and labels ours are) and 2.26 from trixie.
 #
-#     tests/peers/fetch.sh [DIRECTORY]        default: $CARGO_TARGET_DIR/peers, else target/peers
+# usage: fetch.sh [DIRECTORY]     (target/peers in the build directory unless named)
 #
-# Compose 2.40 is what the config hash of ours is written for (src/plan/labels.rs).
+# Nothing is installed: each package is unpacked below DIRECTORY, and apt works with lists of its own.
+# What is there already is left alone, so that it can be called before every run.
 set -eu
-suite=forky
-package=docker-compose
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 
-here=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-directory=${1:-${CARGO_TARGET_DIR:-$here/target}/peers}
-binary=$directory/$package/usr/libexec/docker/cli-plugins/docker-compose
+here=$(cd "$(dirname "$0")/../.." && pwd)
+peers=${1:-${CARGO_TARGET_DIR:-$here/target}/peers}
+mirror=${DEVENV_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mkdir -p "$peers"
+peers=$(cd "$peers" && pwd)
 
-if [ ! -x "$binary" ]; then
-    mkdir -p "$directory"
-    work=$(mktemp -d "$directory/.fetch.XXXXXX")
-    trap 'rm -rf "$work"' EXIT INT TERM
-    # apt's download method may run as another user.
-    chmod 755 "$work"
-    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/parts" "$work/keys"
-    cp /usr/share/keyrings/debian-archive-*.gpg "$work/keys/" 2>/dev/null || true
-    cp "$here"/src/machine/keys/*.asc "$work/keys/"
-    : >"$work/status"
+# version_of PROGRAM: its version, or nothing.
+version_of() {
+    "$1" version --short 2>/dev/null | sed 's/^v//; s/[-+].*//' || true
+}
+
+# fetch SUITE PREFIX: unpacks docker-compose of a suite as DIRECTORY/compose-PREFIX.
+fetch() {
+    suite=$1 prefix=$2
+    program=$peers/compose-$prefix
+    case $(version_of "$program") in
+    "$prefix".*)
+        echo "compose $prefix: $(version_of "$program"), already there"
+        return
+        ;;
+    esac
+    work=$(mktemp -d "$peers/fetch.XXXXXX")
+    # shellcheck disable=SC2064 # the directory of now
+    trap "rm -rf '$work'" EXIT
+    mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/empty"
     echo "deb $mirror $suite main" >"$work/sources.list"
-    apt() {
-        apt-get -q -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts="$work/parts" \
-            -o Dir::Etc::trustedparts="$work/keys" -o Dir::Etc::trusted="$work/none.gpg" \
-            -o Dir::State::lists="$work/lists" -o Dir::State::status="$work/status" \
-            -o Dir::Cache="$work/cache" -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none "$@" >&2
-    }
-    apt update
-    (cd "$work" && apt download "$package")
-    mkdir "$work/root"
-    dpkg-deb -x "$work/${package}"_*.deb "$work/root"
-    # Two at once: the first to move wins, and both have the same.
-    mv -T "$work/root" "$directory/$package" 2>/dev/null || [ -x "$binary" ]
-fi
-echo "$binary"
+    : >"$work/status"
+    set -- \
+        -o "Dir::Etc::sourcelist=$work/sources.list" -o "Dir::Etc::sourceparts=$work/empty" \
+        -o "Dir::State::lists=$work/lists" -o "Dir::State::status=$work/status" \
+        -o "Dir::Cache=$work" -o "Dir::Cache::archives=$work/archives" \
+        -o Acquire::Languages=none -o APT::Sandbox::User=root -o Acquire::Retries=3 -qq
+    apt-get "$@" update
+    (cd "$work" && apt-get "$@" download docker-compose)
+    dpkg-deb -x "$work"/docker-compose_*.deb "$work/tree"
+    # The package has it as a plugin of the client; it runs on its own as well.
+    found=$(find "$work/tree" -type f -name docker-compose -perm -u+x | head -n 1)
+    case $(version_of "$found") in
+    "$prefix".*) ;;
+    *)
+        echo "fetch.sh: $suite has docker-compose $(version_of "$found"), wanted $prefix" >&2
+        exit 1
+        ;;
+    esac
+    # A rename, so that a run that is cut short leaves no half program.
+    mv "$found" "$program"
+    rm -rf "$work"
+    trap - EXIT
+    echo "compose $prefix: $(version_of "$program")"
+}
+
+fetch trixie 2.26
+fetch forky 2.40
