@@ -13,11 +13,13 @@ use super::tree::{Mapping, Mark, Node, Path, Value};
 
 const CORE: &str = "tag:yaml.org,2002:";
 /// The largest file that is read.
-pub(crate) const MAX_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// The deepest nesting; the Compose Specification needs nine levels.
 const MAX_DEPTH: usize = 100;
 /// How many values a file may hold once its aliases are followed.
 const MAX_NODES: usize = 300_000;
+/// How much text a file may hold once its aliases are followed.
+const MAX_TEXT: usize = 16 << 20;
 
 /// One document of a file.
 #[derive(Debug)]
@@ -85,6 +87,7 @@ pub(crate) fn documents(text: &str, file: u32) -> Outcome<Vec<Document>> {
             graph: &graph,
             open: Vec::new(),
             left: MAX_NODES,
+            left_text: MAX_TEXT,
             resets: Vec::new(),
             followed: HashMap::new(),
             problems: Vec::new(),
@@ -488,6 +491,8 @@ struct Reader<'g> {
     open: Vec<usize>,
     /// How many more values may be made.
     left: usize,
+    /// How much more text they may hold.
+    left_text: usize,
     resets: Vec<Vec<String>>,
     /// The paths at which each anchor was followed.
     followed: HashMap<usize, BTreeSet<String>>,
@@ -517,6 +522,13 @@ impl Reader<'_> {
             return None;
         }
         self.left -= 1;
+        if let RawKind::Scalar { text, .. } = &raw.kind {
+            let Some(left) = self.left_text.checked_sub(text.len()) else {
+                self.left = 0;
+                return self.node(number, path, reading, depth);
+            };
+            self.left_text = left;
+        }
         if let RawKind::Alias(target) = raw.kind {
             if self.open.contains(&target) || self.circles(target, path) {
                 self.problems.push(
