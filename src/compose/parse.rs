@@ -726,14 +726,12 @@ mod tests {
         }
         let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
         assert!(problem(&deep).message.contains("levels deep"), "{}", problem(&deep).message);
-        let deep = (0..200_usize).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>();
+        let lines: Vec<String> = (0..200).map(|i| format!("{}a:", " ".repeat(i))).collect();
+        let deep = lines.join("\n");
         assert!(problem(&deep).message.contains("levels deep"), "{}", problem(&deep).message);
-        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
-        for i in 1..12 {
-            let item = format!("*a{},", i - 1).repeat(10);
-            bomb.push_str(&format!("a{i}: &a{i} [{item}]\n"));
-        }
-        assert!(problem(&bomb).message.contains("multiply"));
+        let mut bomb = vec!["a0: &a0 [x,x,x,x,x,x,x,x,x,x]".to_owned()];
+        bomb.extend((1..12).map(|i| format!("a{i}: &a{i} [{}]", format!("*a{},", i - 1).repeat(10))));
+        assert!(problem(&bomb.join("\n")).message.contains("multiply"));
         assert!(decode(b"a: \xff".to_vec(), 0).unwrap_err()[0].message.contains("UTF-8"));
         assert!(decode(b"a: \0".to_vec(), 0).unwrap_err()[0].message.contains("U+0000"));
         assert!(decode(vec![b' '; MAX_BYTES + 1], 0).unwrap_err()[0].message.contains("too large"));

@@ -69,7 +69,7 @@ impl Source {
 /// How much of a line is shown.
 const MAX_EXCERPT: usize = 400;
 /// How many problems of one kind a person is told at once.
-const MAX_TOLD: usize = 100;
+pub(crate) const MAX_TOLD: usize = 100;
 
 impl Sources {
     /// Remembers a file; marks into it carry the number that is given back.

@@ -3,7 +3,6 @@
 //! The check goes on after the first mistake, so that one run tells them all.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use super::problem::{Outcome, Problem, closest, unless};
 use super::scalar::go_float;
@@ -779,21 +778,15 @@ impl Checker {
         let mut texts: HashMap<&str, usize> = HashMap::new();
         let mut others: Vec<usize> = Vec::new();
         for (second, item) in list.iter().enumerate() {
-            let first = match &item.value {
-                Value::Text(text) => match texts.entry(text) {
-                    Entry::Occupied(known) => Some(*known.get()),
-                    Entry::Vacant(new) => {
-                        new.insert(second);
-                        None
-                    }
-                },
-                _ => {
-                    let known = others.iter().copied().find(|other| same(&list[*other], item));
-                    if known.is_none() && others.len() < 1000 {
-                        others.push(second);
-                    }
-                    known
+            let first = if let Value::Text(text) = &item.value {
+                let first = *texts.entry(text).or_insert(second);
+                (first != second).then_some(first)
+            } else {
+                let known = others.iter().copied().find(|other| same(&list[*other], item));
+                if known.is_none() && others.len() < 1000 {
+                    others.push(second);
                 }
+                known
             };
             let Some(first) = first else { continue };
             let mark = list[first].mark;
