@@ -9,6 +9,7 @@ mod document;
 mod keys;
 pub mod migrations;
 pub mod seeds;
+pub mod stack;
 pub mod status;
 pub mod token;
 
