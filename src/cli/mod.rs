@@ -21,7 +21,7 @@ use std::time::Duration;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::base::{Failure, Kind};
-use crate::ops::{Choice, Context};
+use crate::ops::{Choice, Context, official};
 use crate::ui::{Ui, Wishes};
 
 /// Every git branch its own complete environment: the services of an ordinary compose file, and its own
@@ -64,6 +64,9 @@ struct Global {
     /// Read variables from this file instead of .env (repeatable)
     #[arg(long = "env-file", global = true, value_name = "FILE")]
     env_files: Vec<PathBuf>,
+    /// For services that name both: images that their makers publish, or images built from source
+    #[arg(long, global = true, value_name = "WHICH", default_value = "auto")]
+    images: Images,
     /// Data as JSON on stdout, events as JSON lines on stderr
     #[arg(long, global = true)]
     json: bool,
@@ -85,6 +88,16 @@ struct Global {
     /// How long to wait for another command on the same project
     #[arg(long, global = true, value_name = "SPAN", default_value = "60s", value_parser = options::span)]
     lock_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Images {
+    Auto,
+    Official,
+    Source,
+    /// `config --images` without a value: their names.
+    #[value(skip)]
+    List,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -150,7 +163,7 @@ pub fn main(
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
-        let result = runtime.block_on(run(cli.command, &context, &ui));
+        let result = runtime.block_on(Box::pin(run(cli.command, &context, &ui)));
         // A thread may still be reading standard input; nobody waits for it.
         runtime.shutdown_background();
         result
@@ -159,20 +172,27 @@ pub fn main(
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let code = failure.kind.exit_code();
             if !matches!(failure.kind, Kind::Status(_)) {
-                ui.failure(&failure);
+                ui.failure(&as_seen_from_here(failure));
             }
-            ExitCode::from(failure.kind.exit_code())
+            ExitCode::from(code)
         }
     }
 }
 
 async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
-    let own_signals = matches!(command, Command::Exec(_) | Command::Run(_));
-    let work = dispatch(command, context, ui);
-    if own_signals {
-        return work.await;
-    }
+    let own_signals = match &command {
+        Command::Exec(_) | Command::Run(_) => true,
+        Command::Up(up) => up.attach,
+        _ => false,
+    };
+    let work = Box::pin(dispatch(command, context, ui));
+    if own_signals { work.await } else { unless_interrupted(work).await }
+}
+
+/// Does the work, which a signal ends.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         result = work => result,
         signal = interruption() => Err(interrupted(signal)),
@@ -281,12 +301,29 @@ fn context(
             project_directory: global.project_directory.clone(),
             profiles: global.profiles.clone(),
             env_files: global.env_files.clone(),
-            strict: false,
+            images: match global.images {
+                Images::Auto | Images::List => official::Images::Auto,
+                Images::Official => official::Images::Official,
+                Images::Source => official::Images::Source,
+            },
         },
         events: ui.events(),
         lock_timeout: global.lock_timeout,
         command_line: words.join(" "),
     })
+}
+
+/// Paths as the user would write them: relative to the current directory, for what lies below it.
+fn as_seen_from_here(mut failure: Failure) -> Failure {
+    if let Ok(here) = std::env::current_dir() {
+        for place in &mut failure.places {
+            if let Ok(below) = place.path.strip_prefix(&here) {
+                place.path = below.to_path_buf();
+            }
+        }
+        failure.others = failure.others.into_iter().map(as_seen_from_here).collect();
+    }
+    failure
 }
 
 /// The developers' log: off unless asked for, by `-v` or by `RUST_LOG`.

@@ -10,7 +10,9 @@ use crate::ui::Ui;
 
 /// Print the compose file as it is understood: merged, interpolated, checked
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  devenv config\n  devenv config --format json | jq .services.web\n  devenv config --hash '*'\n  devenv config -q          only checks")]
+#[command(
+    after_help = "Examples:\n  devenv config\n  devenv config --format json | jq .services.web\n  devenv config --hash '*'\n  devenv config -q          only checks"
+)]
 pub(super) struct Config {
     /// yaml or json
     #[arg(long, value_name = "FORMAT", default_value = "yaml", value_parser = ["yaml", "json"])]
@@ -34,9 +36,10 @@ struct List {
     /// Names of the networks
     #[arg(long)]
     networks: bool,
-    /// Names of the images
-    #[arg(long)]
-    images: bool,
+    /// Names of the images; with a value, the option for every command
+    // One option for both: clap hands the value of a global option's namesake to the global one.
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_value = "auto", default_missing_value = "list")]
+    images: super::Images,
     /// Names of the profiles
     #[arg(id = "list_profiles", long = "profiles")]
     profiles: bool,
@@ -74,7 +77,7 @@ impl Config {
             lines(print::volumes(&project))
         } else if list.networks {
             lines(print::networks(&project))
-        } else if list.images {
+        } else if list.images == super::Images::List {
             lines(print::images(&project))
         } else if list.profiles {
             lines(print::profiles(&project))
@@ -82,7 +85,8 @@ impl Config {
             lines(print::environment(&project))
         } else if let Some(wanted) = &list.hash {
             let all = print::hashes(&project);
-            let chosen = all.into_iter().filter(|(name, _)| wanted == "*" || wanted.split(',').any(|w| w == name));
+            let chosen =
+                all.into_iter().filter(|(name, _)| wanted == "*" || wanted.split(',').any(|w| w == name));
             lines(chosen.map(|(name, hash)| format!("{name} {hash}")).collect())
         } else if self.wants_json(ui) {
             print::to_json(&project)?

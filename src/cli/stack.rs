@@ -10,6 +10,7 @@ use crate::base::{Failure, Kind};
 use crate::ops::{self, Context, status, turn, up};
 use crate::plan::turn::Turn;
 use crate::plan::{Plan, down, up::Recreate};
+use crate::supabase::status as supabase;
 use crate::ui::{Table, Ui};
 
 /// Start the environment and wait until it is ready
@@ -22,7 +23,7 @@ pub(super) struct Up {
     services: Vec<String>,
     /// Follow the logs; Ctrl-C stops the services
     #[arg(long, conflicts_with = "detach")]
-    attach: bool,
+    pub(super) attach: bool,
     /// End when all is ready (the default)
     #[arg(short, long)]
     detach: bool,
@@ -62,7 +63,7 @@ pub(super) struct Up {
     /// Give replaced containers new anonymous volumes
     #[arg(short = 'V', long)]
     renew_anon_volumes: bool,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Run so many containers of a service
@@ -103,7 +104,8 @@ impl Up {
             no_seed: self.no_seed,
             dry_run: self.dry_run,
         };
-        let done = up::up(context, &options).await?;
+        // With --attach nobody else listens for signals.
+        let done = super::unless_interrupted(up::up(context, &options)).await?;
         if self.dry_run {
             show_plan(ui, &done.plan);
             return Ok(());
@@ -154,7 +156,7 @@ pub(super) struct Down {
     /// Remove containers that no service owns
     #[arg(long)]
     remove_orphans: bool,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Say what would be done
@@ -218,12 +220,37 @@ pub(super) struct Status {
     /// Exit with 6 unless every service is well
     #[arg(long)]
     exit_code: bool,
+    /// The form: `env` prints the variables that `supabase status -o env` prints, for Supabase-style stacks
+    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    output: Output,
+    /// Call a variable of `-o env` differently: `api.url=NEXT_PUBLIC_SUPABASE_URL` (repeatable)
+    #[arg(long, value_name = "FIELD=NAME")]
+    override_name: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+    Env,
+    /// The variables of `env` as one JSON object
+    EnvJson,
 }
 
 impl Status {
     pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+        if matches!(self.output, Output::Env | Output::EnvJson) {
+            let status = ops::database::supabase_status(context).await?;
+            let variables = supabase::variables(&status, &self.override_name)?;
+            if self.output == Output::EnvJson || ui.wants_json() {
+                ui.json(&supabase::json(&variables));
+            } else {
+                ui.bytes(supabase::env(&variables).as_bytes());
+            }
+            return Ok(());
+        }
         let status = status::status(context, &self.services, self.all).await?;
-        if ui.wants_json() {
+        if ui.wants_json() || self.output == Output::Json {
             ui.json(&status);
         } else {
             show_status(ui, &status);
@@ -283,7 +310,7 @@ turns! {
 struct Turned {
     /// Services [default: all]
     services: Vec<String>,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Do not wait until what was started is ready

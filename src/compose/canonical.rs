@@ -7,9 +7,8 @@ use super::tree::{Mapping, Mark, Node, Path, Value};
 
 type Rewrite = fn(&mut Node, &Path<'_>, &mut Stage<'_>) -> Result<(), Problem>;
 
-/// The rewrites, outermost first; `deep` ones are followed by those inside.
+/// The rewrites. One that is found is alone answerable for what is inside.
 const REWRITES: &[(&[&str], Rewrite)] = &[
-    (&["services", "*"], descend),
     (&["services", "*", "build"], build),
     (&["services", "*", "build", "secrets", "*"], reference),
     (&["services", "*", "build", "additional_contexts"], key_values),
@@ -104,11 +103,6 @@ impl Long {
 
 fn wrong(node: &Node, path: &Path<'_>) -> Problem {
     Problem::new(format!("{path} cannot be {}", node.kind()), node.mark)
-}
-
-fn descend(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<(), Problem> {
-    stage.members(node, path);
-    Ok(())
 }
 
 fn build(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<(), Problem> {
@@ -232,6 +226,7 @@ fn env_file(node: &mut Node, path: &Path<'_>, _: &mut Stage<'_>) -> Result<(), P
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "one of the rewrites")]
 fn string_or_list(node: &mut Node, _: &Path<'_>, _: &mut Stage<'_>) -> Result<(), Problem> {
     if node.as_text().is_some() {
         let item = node.clone();
@@ -273,7 +268,7 @@ fn names(node: &mut Node, path: &Path<'_>, _: &mut Stage<'_>) -> Result<(), Prob
     Ok(())
 }
 
-fn device(node: &mut Node, path: &Path<'_>, _: &mut Stage<'_>) -> Result<(), Problem> {
+fn device(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<(), Problem> {
     let Some(text) = node.as_text() else {
         return if node.as_map().is_some() { Ok(()) } else { Err(wrong(node, path)) };
     };
@@ -282,8 +277,11 @@ fn device(node: &mut Node, path: &Path<'_>, _: &mut Stage<'_>) -> Result<(), Pro
         [source] => (source, source, "rwm"),
         [source, target] => (source, target, "rwm"),
         [source, target, permissions] => (source, target, permissions),
-        // Whatever has more parts is no device that the reference can read, and it gives none.
-        _ => ("", "", "rwm"),
+        _ if stage.lenient => return Ok(()),
+        _ => {
+            let message = format!("confusing device mapping, please use long syntax: {text}");
+            return Err(Problem::new(message, node.mark).hint("write `{ source: /dev/a, target: /dev/b }`"));
+        }
     };
     let target = if target.is_empty() { source } else { target };
     *node = Long::at(node.mark)
@@ -334,7 +332,7 @@ fn port_list(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<
     for item in items {
         match &item.value {
             Value::Int(_) | Value::Uint(_) => {
-                long.push(Long::at(item.mark).value("target", item.value.clone()).node())
+                long.push(Long::at(item.mark).value("target", item.value.clone()).node());
             }
             Value::Map(_) => long.push(item.clone()),
             Value::Text(text) => match ports::parse(text) {
@@ -641,10 +639,10 @@ mod tests {
 
     #[test]
     fn mounts_that_cannot_be_read() {
-        for text in ["", ":/a", "/a::", "a:/b:ro:x"] {
+        for text in ["", ":/a", "/a::", "aa:/b:ro:x"] {
             assert!(parse_mount(text).is_err(), "{text}");
         }
-        assert_eq!(parse_mount("v:/v:bogus").unwrap().unknown, ["bogus"]);
+        assert_eq!(parse_mount("vv:/v:bogus").unwrap().unknown, ["bogus"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Whether the parts of a project fit together: what a service names must exist, and nothing may contradict
 //! itself. Only services that are active are looked at.
 
+use std::collections::BTreeMap;
+
 use super::problem::{Outcome, Problem, closest, unless};
 use super::project::{Project, Service};
 use super::tree::Mark;
@@ -35,7 +37,7 @@ pub(crate) fn check(project: &mut Project, at: &dyn Fn(&[&str]) -> Mark) -> Outc
 /// Checks that no two containers have one name.
 pub(crate) fn container_names(project: &Project, at: &dyn Fn(&[&str]) -> Mark) -> Outcome<()> {
     let mut problems = Vec::new();
-    let mut names = std::collections::BTreeMap::new();
+    let mut names = BTreeMap::new();
     for (name, service) in project.services.iter().filter(|(_, service)| !service.container_name.is_empty()) {
         if let Some(other) = names.insert(service.container_name.as_str(), name) {
             let container = &service.container_name;
@@ -158,8 +160,29 @@ impl Checker<'_> {
             }
         }
         self.problems = problems;
+        self.mounts(name, service);
         self.references(name, service);
         self.problems
+    }
+
+    /// Nothing may be mounted where something is mounted already.
+    fn mounts(&mut self, name: &str, service: &Service) {
+        let tmpfs =
+            service.tmpfs.iter().map(|tmpfs| tmpfs.split_once(':').map_or(&**tmpfs, |(target, _)| target));
+        let volumes = service.volumes.iter().map(|mount| &*mount.target);
+        let tmpfs = tmpfs.enumerate().map(|(number, target)| (target, "tmpfs", number));
+        let volumes = volumes.enumerate().map(|(number, target)| (target, "volumes", number));
+        let mut mounted: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+        for (target, key, number) in tmpfs.chain(volumes) {
+            if let Some((other, first)) = mounted.insert(target, (key, number)) {
+                let place =
+                    |key: &str, number: usize| (self.at)(&["services", name, key, &number.to_string()]);
+                let message = format!(
+                    "services.{name}.{key}[{number}]: target {target} already mounted as services.{name}.{other}[{first}]"
+                );
+                self.problems.push(Problem::new(message, place(key, number)).also(place(other, first)));
+            }
+        }
     }
 
     /// What a service names must exist.
@@ -198,14 +221,13 @@ impl Checker<'_> {
             let mark = (self.at)(&["services", name, "depends_on", other]);
             let message = format!("service \"{name}\" depends on undefined service \"{other}\"");
             let problem = Problem::new(message, mark);
-            self.problems.push(match disabled {
-                true => problem.hint(format!(
+            let guess = closest(other, project.services.keys().map(String::as_str));
+            self.problems.push(match guess {
+                _ if disabled => problem.hint(format!(
                     "`{other}` belongs to a profile that is not active: activate it, or write `required: false`"
                 )),
-                false => match closest(other, project.services.keys().map(String::as_str)) {
-                    Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
-                    None => problem,
-                },
+                Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
+                None => problem,
             });
         }
     }
@@ -300,6 +322,7 @@ mod tests {
         for (text, message) in [
             ("{}", "neither an image"),
             ("{image: i, network_mode: host, networks: {default: null}}", "mutually exclusive"),
+            ("{image: i, tmpfs: [/a], volumes: [{type: volume, target: /a}]}", "already mounted"),
             ("{image: i, scale: 2, container_name: cc}", "container name must be unique"),
             ("{image: i, mem_limit: 1g, deploy: {resources: {limits: {memory: 2g}}}}", "distinct values"),
             ("{image: i, healthcheck: {test: [ls]}}", "healthcheck.test must start"),

@@ -39,15 +39,29 @@ pub fn parse(
     format: Format,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Variables, DotenvError> {
+    parse_over(text, format, BTreeMap::new(), lookup)
+}
+
+/// Reads a file of variables over those that earlier files have set, which it can use and replace.
+pub(crate) fn parse_over(
+    text: &str,
+    format: Format,
+    earlier: BTreeMap<String, String>,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Variables, DotenvError> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let found = Variables { values: earlier, unset: Vec::new() };
     match format {
-        Format::Dotenv => Parser { line: 1, lookup, found: Variables::default() }.parse(text),
-        Format::Raw => raw(text, lookup),
+        Format::Dotenv => Parser { line: 1, lookup, found }.parse(text),
+        Format::Raw => raw(text, found, lookup),
     }
 }
 
-fn raw(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Variables, DotenvError> {
-    let mut found = Variables::default();
+fn raw(
+    text: &str,
+    mut found: Variables,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Variables, DotenvError> {
     for (number, line) in (1..).zip(text.lines()) {
         let fail = |message: String| Err(DotenvError { line: number, message });
         let line = line.trim_start();
@@ -154,15 +168,14 @@ impl Parser<'_> {
     }
 
     fn value<'t>(&mut self, text: &'t str) -> Result<(String, &'t str), DotenvError> {
-        let quote = match text.as_bytes().first() {
-            Some(quote @ (b'"' | b'\'')) => *quote,
-            _ => {
-                let (value, rest) = text.split_once('\n').unwrap_or((text, ""));
-                let line = self.line;
-                self.line += 1;
-                let value = value.split_once(" #").map_or(value, |(value, _)| value).trim_end();
-                return Ok((self.expand(value, line)?, rest));
-            }
+        let quote = if let Some(quote @ (b'"' | b'\'')) = text.as_bytes().first() {
+            *quote
+        } else {
+            let (value, rest) = text.split_once('\n').unwrap_or((text, ""));
+            let line = self.line;
+            self.line += 1;
+            let value = value.split_once(" #").map_or(value, |(value, _)| value).trim_end();
+            return Ok((self.expand(value, line)?, rest));
         };
         let line = self.line;
         let mut value = String::new();
@@ -246,12 +259,11 @@ fn unescape(text: &str) -> String {
             }
             _ => (None, 0),
         };
-        match replacement {
-            Some(c) => result.push(c),
-            None => {
-                result.push('\\');
-                result.push_str(&rest[..length]);
-            }
+        if let Some(c) = replacement {
+            result.push(c);
+        } else {
+            result.push('\\');
+            result.push_str(&rest[..length]);
         }
         rest = &rest[length..];
     }

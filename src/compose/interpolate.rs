@@ -8,7 +8,7 @@ use super::tree::{Mark, Node, Path, Value};
 
 /// What a text uses that has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TemplateError {
+pub(super) enum TemplateError {
     /// `${` without a form that is known.
     Invalid,
     /// `${A:?message}`.
@@ -57,10 +57,10 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
         let (before, after) = (&rest[..dollar], &rest[dollar + 1..]);
-        if after.starts_with('$') {
+        if let Some(next) = after.strip_prefix('$') {
             pieces.push(Piece::Literal(before));
             pieces.push(Piece::Literal("$"));
-            rest = &after[1..];
+            rest = next;
         } else if let Some(braced) = after.strip_prefix('{') {
             pieces.push(Piece::Literal(before));
             let (variable, next) = in_braces(braced)?;

@@ -32,8 +32,6 @@ pub(crate) struct Session<'a> {
     pub warnings: Vec<Problem>,
     /// Warnings that have no place in a file.
     pub notes: Vec<Failure>,
-    /// The sections read so far, for `extends` and `include` to be counted and cycles to be found.
-    pub read: Vec<PathBuf>,
     pub home: Option<String>,
 }
 
@@ -50,12 +48,6 @@ pub(crate) struct Scope<'s> {
 
 /// A path of which the last part is looked at.
 type Tracker = Vec<(String, String)>;
-
-/// The files that a command means, with their folder.
-pub(crate) struct Found {
-    pub files: Vec<String>,
-    pub project_dir: String,
-}
 
 impl Session<'_> {
     /// An absolute path.
@@ -126,7 +118,6 @@ impl Session<'_> {
         let file = self.sources.add(PathBuf::from(path), String::new());
         let text = self.checked(parse::decode(bytes, file))?;
         self.sources.set_text(file, text);
-        self.read.push(PathBuf::from(path));
         self.checked(parse::documents(self.sources.text(file), file))
     }
 
@@ -264,26 +255,22 @@ impl Session<'_> {
         };
         let mut post = post.to_vec();
         let mut others;
-        let (base_services, filename) = match &from {
-            Some(from) => {
-                let (loaded, resets) = self.extended_file(name, &reference, from, file, scope, mark)?;
-                post.push(resets);
-                others = loaded;
-                (&mut others, from.clone())
+        let (base_services, filename) = if let Some(from) = &from {
+            let (loaded, resets) = self.extended_file(name, &reference, from, file, scope, mark)?;
+            post.push(resets);
+            others = loaded;
+            (&mut others, from.clone())
+        } else {
+            if services.get(&reference).is_none() {
+                let names = services.as_map().into_iter().flat_map(super::tree::Mapping::keys);
+                let guess = closest(&reference, names).map(|guess| format!("did you mean `{guess}`?"));
+                let message =
+                    format!("cannot extend service \"{name}\" in {file}: service \"{reference}\" not found");
+                let mut problem = Problem::new(message, mark);
+                problem.hint = guess;
+                return Err(self.fail(vec![problem]));
             }
-            None => {
-                if services.get(&reference).is_none() {
-                    let names = services.as_map().into_iter().flat_map(super::tree::Mapping::keys);
-                    let guess = closest(&reference, names).map(|guess| format!("did you mean `{guess}`?"));
-                    let message = format!(
-                        "cannot extend service \"{name}\" in {file}: service \"{reference}\" not found"
-                    );
-                    let mut problem = Problem::new(message, mark);
-                    problem.hint = guess;
-                    return Err(self.fail(vec![problem]));
-                }
-                (&mut *services, file.to_owned())
-            }
+            (&mut *services, file.to_owned())
         };
         let step = (filename, name.to_owned());
         if tracker.contains(&step) {
@@ -570,7 +557,7 @@ impl Session<'_> {
             }
             let found = {
                 let lookup = |name: &str| environment.get(name).or_else(|| all.get(name)).cloned();
-                self.variables(&path, Format::Dotenv, &lookup)?
+                self.variables(&path, Format::Dotenv, BTreeMap::new(), &lookup)?
             };
             all.extend(found);
         }
@@ -581,6 +568,7 @@ impl Session<'_> {
         &mut self,
         path: &str,
         format: Format,
+        earlier: BTreeMap<String, String>,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let bytes = self.files.read(FilePath::new(path)).map_err(|error| {
@@ -593,7 +581,7 @@ impl Session<'_> {
             let shown = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default();
             u32::try_from(shown.chars().count()).unwrap_or(1)
         };
-        match dotenv::parse(text, format, lookup) {
+        match dotenv::parse_over(text, format, earlier, lookup) {
             Ok(found) => {
                 for (name, line) in &found.unset {
                     let mark = Mark { file, line: *line, column: 1, width: width(*line) };
@@ -650,19 +638,9 @@ impl Session<'_> {
                         ]));
                     }
                 };
-                let found = {
-                    let lookup = |name: &str| {
-                        environment.get(name).cloned().or_else(|| own.get(name).cloned().flatten())
-                    };
-                    let seen = &all;
-                    let both = |name: &str| lookup(name).or_else(|| seen.get(name).cloned());
-                    self.variables(
-                        &env_file.path,
-                        format,
-                        if format == Format::Raw { &lookup } else { &both },
-                    )?
-                };
-                all.extend(found);
+                let lookup =
+                    |name: &str| environment.get(name).cloned().or_else(|| own.get(name).cloned().flatten());
+                all = self.variables(&env_file.path, format, all, &lookup)?;
             }
             let mut resolved: BTreeMap<String, Option<String>> =
                 all.into_iter().map(|(key, value)| (key, Some(value))).collect();
@@ -689,7 +667,7 @@ impl Session<'_> {
                 }
                 let found = {
                     let lookup = |name: &str| labels.get(name).cloned();
-                    self.variables(file, Format::Dotenv, &lookup)?
+                    self.variables(file, Format::Dotenv, BTreeMap::new(), &lookup)?
                 };
                 labels.extend(found);
             }

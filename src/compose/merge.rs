@@ -92,11 +92,11 @@ fn merge(base: Node, over: Node, path: &Path<'_>) -> Result<Node, Problem> {
 fn mappings(mut base: Mapping, over: Mapping, path: &Path<'_>) -> Result<Mapping, Problem> {
     for (key, mark, node) in over.into_members() {
         let merged = match base.get_mut(&key) {
-            Some(slot) if !key.starts_with("x-") => {
+            Some(slot) => {
                 let before = std::mem::replace(slot, Node::null(mark));
                 merge(before, node, &path.to(&key))?
             }
-            _ => node,
+            None => node,
         };
         base.insert(key, mark, merged);
     }
@@ -105,7 +105,6 @@ fn mappings(mut base: Mapping, over: Mapping, path: &Path<'_>) -> Result<Mapping
 
 fn by_rule(rule: Rule, base: Node, over: Node, path: &Path<'_>) -> Result<Node, Problem> {
     let mark = over.mark;
-    let mapping = |node: Node, default: &dyn Fn(Mark) -> Node| into_mapping(node, path, default);
     let merged = match rule {
         Rule::Replace => return Ok(over),
         Rule::Append => {
@@ -133,15 +132,18 @@ fn by_rule(rule: Rule, base: Node, over: Node, path: &Path<'_>) -> Result<Node, 
                 Value::Null => Ok(Mapping::default()),
                 _ => Err(Problem::new(format!("{path} must be a path or a mapping"), node.mark)),
             };
-            Value::Map(mappings(as_map(base)?, as_map(over)?, path)?)
+            let empty = base.is_null().then_some(base.mark);
+            let (base, over) = (as_map(base)?, as_map(over)?);
+            nothing_below(empty, &over, path)?;
+            Value::Map(mappings(base, over, path)?)
         }
-        Rule::DependsOn => {
-            let base = mapping(base, &started)?;
-            Value::Map(mappings(base, mapping(over, &started)?, path)?)
-        }
-        Rule::Networks => {
-            let base = mapping(base, &Node::null)?;
-            Value::Map(mappings(base, mapping(over, &Node::null)?, path)?)
+        Rule::DependsOn | Rule::Networks => {
+            let default: &dyn Fn(Mark) -> Node =
+                if matches!(rule, Rule::DependsOn) { &started } else { &Node::null };
+            let empty = base.is_null().then_some(base.mark);
+            let (base, over) = (into_mapping(base, path, default)?, into_mapping(over, path, default)?);
+            nothing_below(empty, &over, path)?;
+            Value::Map(mappings(base, over, path)?)
         }
         Rule::Logging => {
             let (Value::Map(one), Value::Map(other)) = (base.value, over.value) else {
@@ -157,6 +159,17 @@ fn by_rule(rule: Rule, base: Node, over: Node, path: &Path<'_>) -> Result<Node, 
         Rule::IpamConfig => Value::List(ipam_config(base, over, path)?),
     };
     Ok(Node::new(merged, mark))
+}
+
+/// The reference cannot lay a mapping over a key that is written without a value (it crashes).
+fn nothing_below(empty: Option<Mark>, over: &Mapping, path: &Path<'_>) -> Result<(), Problem> {
+    match empty {
+        Some(mark) if !over.is_empty() => {
+            let message = format!("cannot override {path}: it has no value in the file before");
+            Err(Problem::new(message, mark).hint("remove the key without a value"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What `depends_on: [a]` means.
@@ -300,13 +313,14 @@ fn enforce(node: &mut Node, path: &Path<'_>, problems: &mut Vec<Problem>) {
             let mut places: HashMap<String, usize> = HashMap::new();
             for (number, item) in std::mem::take(items).into_iter().enumerate() {
                 match identity.of(&item, &format!("{path}.[{number}]")) {
-                    Ok(key) => match places.get(&key) {
-                        Some(place) => kept[*place] = item,
-                        None => {
+                    Ok(key) => {
+                        if let Some(place) = places.get(&key) {
+                            kept[*place] = item;
+                        } else {
                             places.insert(key, kept.len());
                             kept.push(item);
                         }
-                    },
+                    }
                     Err(message) => problems.push(Problem::new(message, item.mark)),
                 }
             }
@@ -345,9 +359,8 @@ impl Identity {
                 Some(path) => Ok(path.to_owned()),
                 None => missing("a path"),
             },
-            (Self::Expose, Value::Text(_) | Value::Int(_)) => Ok(sprint(item)),
             (Self::EnvFile, Value::Text(text)) => Ok(text.clone()),
-            (Self::Port, Value::Text(_) | Value::Int(_)) => Ok(sprint(item)),
+            (Self::Expose | Self::Port, Value::Text(_) | Value::Int(_)) => Ok(sprint(item)),
             (Self::EnvFile | Self::Port | Self::MountTarget, _) => Ok(String::new()),
             _ => unexpected(),
         }
@@ -395,7 +408,7 @@ mod tests {
             ("environment: {A: 1, B: 2}", "environment: [B=3]", "environment: [A=1, B=3]"),
             ("command: [a]", "command: [b]", "command: [b]"),
             ("ports: ['80:80']", "ports: ['80:80', '81:81']", "ports: ['80:80', '81:81']"),
-            ("volumes: ['a:/x']", "volumes: ['b:/x']", "volumes: ['b:/x']"),
+            ("volumes: ['aa:/x']", "volumes: ['bb:/x']", "volumes: ['bb:/x']"),
             ("build: .", "build: {target: t}", "build: {context: ., target: t}"),
             ("extra_hosts: [a=1]", "extra_hosts: {a: '1', b: '2'}", "extra_hosts: [a=1, b=2]"),
             ("logging: {driver: x, options: {a: '1'}}", "logging: {driver: y}", "logging: {driver: y}"),

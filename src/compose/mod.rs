@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 mod canonical;
 mod consistency;
 pub mod dotenv;
-mod hash;
+pub mod hash;
 mod interpolate;
 mod load;
 mod merge;
@@ -26,6 +26,7 @@ mod problem;
 mod profiles;
 pub mod project;
 mod scalar;
+mod scanner;
 mod schema;
 mod shell_words;
 mod tree;
@@ -69,6 +70,12 @@ pub struct Request {
     pub targets: Vec<String>,
     /// Whether networks, volumes, secrets, configs and models that no active service uses are kept.
     pub all_resources: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self::new("/", BTreeMap::new())
+    }
 }
 
 impl Request {
@@ -290,7 +297,6 @@ fn open<'a>(request: &Request, files: &'a dyn Files) -> Result<Opened<'a>, Failu
         sources: Sources::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
-        read: Vec::new(),
     };
     let given_folder =
         request.project_directory.as_ref().map(|folder| session.absolute(&folder.to_string_lossy()));
@@ -570,15 +576,17 @@ pub(crate) mod tests {
     #[test]
     fn what_config_prints_loads_to_itself() {
         let text = "name: n\nservices:\n  a:\n    image: 'i$$x'\n    command: echo 'a  b' \"$$HOME\"\n    environment: {A: 'x: y', B: '', C: null, D: \"l1\\nl2\\n\"}\n    \
-                    ports: ['8000-8001:80-81', '127.0.0.1::90/udp']\n    volumes: ['v:/v:ro', './b:/b', /anon]\n    \
+                    ports: ['8000-8001:80-81', '127.0.0.1::90/udp']\n    volumes: ['vv:/v:ro', './b:/b', /anon]\n    \
                     healthcheck: {test: 'curl x', interval: 90s}\n    deploy: {resources: {limits: {cpus: '0.5', memory: 50M}}}\n    \
                     ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}\n    extra_hosts: ['a:1.2.3.4']\n    x-a: [1, {b: c}]\n    \
-                    secrets: [s]\n    mem_limit: 1g\n    depends_on: [b]\n  b: {build: {context: ., args: [X=1]}, links: [], init: true}\n\
-                    volumes: {v: {labels: [a=b]}}\nsecrets: {s: {file: ./f}}\n";
+                    secrets: [s]\n    depends_on: [b]\n  b: {build: {context: ., args: [X=1]}, links: [], init: true, mem_limit: 1g}\n\
+                    volumes: {vv: {labels: [a=b]}}\nsecrets: {s: {file: ./f}}\n";
         let first = shop(text).unwrap().project;
-        for printed in [print::to_yaml(&first), print::to_json(&first).unwrap()] {
-            let again = shop(&printed).unwrap_or_else(|failure| panic!("{failure}\n{printed}")).project;
-            assert_eq!(print::to_yaml(&again), print::to_yaml(&first), "{printed}");
-        }
+        let again =
+            |printed: &str| shop(printed).unwrap_or_else(|failure| panic!("{failure}\n{printed}")).project;
+        let yaml = print::to_yaml(&first);
+        assert_eq!(print::to_yaml(&again(&yaml)), yaml);
+        let json = print::to_json(&first).unwrap();
+        assert_eq!(print::to_json(&again(&json)).unwrap(), json);
     }
 }

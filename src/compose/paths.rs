@@ -61,10 +61,12 @@ fn node(here: &mut Node, path: &Path<'_>, resolver: &Resolver<'_>, problems: &mu
     }
     match &mut here.value {
         Value::Map(map) => {
-            map.iter_mut().for_each(|(key, member)| node(member, &path.to(key), resolver, problems))
+            map.iter_mut().for_each(|(key, member)| node(member, &path.to(key), resolver, problems));
         }
         Value::List(items) => {
-            items.iter_mut().for_each(|item| node(item, &path.to("[]"), resolver, problems))
+            for item in items {
+                node(item, &path.to("[]"), resolver, problems);
+            }
         }
         _ => {}
     }

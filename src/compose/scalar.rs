@@ -32,14 +32,13 @@ pub(crate) fn tagged(text: &str, tag: &str) -> Result<Value, String> {
     let value = plain(text);
     let wrong = |found: &str| Err(format!("cannot read `{text}`, {found}, as !!{tag}"));
     match (tag, value) {
-        ("str" | "binary", _) => Ok(Value::Text(text.to_owned())),
-        ("int", value @ (Value::Int(_) | Value::Uint(_))) => Ok(value),
-        ("float", value @ Value::Float(_)) => Ok(value),
+        ("int", value @ (Value::Int(_) | Value::Uint(_)))
+        | ("float", value @ Value::Float(_))
+        | ("bool", value @ Value::Bool(_))
+        | ("null", value @ Value::Null)
+        | ("timestamp", value @ Value::Time(_)) => Ok(value),
         #[allow(clippy::cast_precision_loss, reason = "that is what the tag asks for")]
         ("float", Value::Int(value)) => Ok(Value::Float(value as f64)),
-        ("bool", value @ Value::Bool(_)) => Ok(value),
-        ("null", value @ Value::Null) => Ok(value),
-        ("timestamp", value @ Value::Time(_)) => Ok(value),
         ("int" | "float" | "bool" | "null" | "timestamp", value) => {
             wrong(Node::new(value, super::tree::Mark::default()).kind())
         }

@@ -8,8 +8,6 @@ use super::tree::{Mapping, Mark, Node, Value};
 
 /// What a value may be.
 pub(crate) enum Shape {
-    /// Anything at all.
-    Any,
     /// A scalar of one of these types.
     Scalar(Types),
     /// A text that is one of these.
@@ -687,7 +685,6 @@ impl Checker {
         // What nobody wrote a value for is best shown at its key.
         let mark = if node.mark.width == 0 { key } else { node.mark };
         match shape {
-            Shape::Any => {}
             Shape::Scalar(types) => {
                 if !types.accepts(&node.value) {
                     self.wrong_kind(node, shape, mark);
@@ -826,7 +823,6 @@ impl Checker {
 /// Whether a value is of the kind that a shape wants, whatever is in it.
 fn fits(node: &Node, shape: &Shape) -> bool {
     match shape {
-        Shape::Any => true,
         Shape::Scalar(types) => types.accepts(&node.value),
         Shape::OneOf(_) | Shape::Text(..) => matches!(node.value, Value::Text(_)),
         Shape::Int { .. } => INT.accepts(&node.value),
@@ -838,7 +834,6 @@ fn fits(node: &Node, shape: &Shape) -> bool {
 
 fn kinds(shape: &Shape, found: &mut Vec<&'static str>) {
     match shape {
-        Shape::Any => {}
         Shape::Scalar(types) => found.extend(types.names()),
         Shape::OneOf(_) | Shape::Text(..) => found.push("string"),
         Shape::Int { .. } => found.push("integer"),

@@ -148,10 +148,6 @@ impl Mapping {
         self.0.contains_key(key)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -163,12 +159,11 @@ impl Mapping {
 
     /// Puts a value that nobody wrote under `key`.
     pub(crate) fn set(&mut self, key: &str, node: Node) {
-        match self.0.get_mut(key) {
-            Some(member) => member.node = node,
-            None => {
-                let key_mark = Mark { width: 0, ..node.mark };
-                self.insert(key, key_mark, node);
-            }
+        if let Some(member) = self.0.get_mut(key) {
+            member.node = node;
+        } else {
+            let key_mark = Mark { width: 0, ..node.mark };
+            self.insert(key, key_mark, node);
         }
     }
 

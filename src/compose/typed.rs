@@ -48,7 +48,7 @@ fn commands(root: &mut Node, problems: &mut Vec<Problem>) {
                         Value::List(words.into_iter().map(|word| Node::text(word, node.mark)).collect());
                 }
                 Err(message) => {
-                    problems.push(Problem::new(format!("services.{name}.{key}: {message}"), node.mark))
+                    problems.push(Problem::new(format!("services.{name}.{key}: {message}"), node.mark));
                 }
             }
         };
@@ -56,7 +56,9 @@ fn commands(root: &mut Node, problems: &mut Vec<Problem>) {
         split(service.get_mut("entrypoint"), "entrypoint");
         for hooks in ["post_start", "pre_stop"] {
             if let Some(Node { value: Value::List(list), .. }) = service.get_mut(hooks) {
-                list.iter_mut().for_each(|hook| split(hook.get_mut("command"), hooks));
+                for hook in list {
+                    split(hook.get_mut("command"), hooks);
+                }
             }
         }
         if let Some(Node { value: Value::List(rules), .. }) =
@@ -147,11 +149,7 @@ struct Reader<'t> {
     told: &'t RefCell<Vec<Problem>>,
 }
 
-impl<'t> Reader<'t> {
-    fn to(self, node: &'t Node) -> Self {
-        Self { node, told: self.told }
-    }
-
+impl Reader<'_> {
     fn unexpected(self, wanted: &str) -> ReadError {
         let shown = match &self.node.value {
             Value::List(_) | Value::Map(_) | Value::Null => self.node.kind().to_owned(),

@@ -103,9 +103,9 @@ impl fmt::Display for Duration {
         }
         let nanos = self.0.unsigned_abs();
         match nanos {
-            ..1_000 => write!(f, "{nanos}ns"),
-            ..1_000_000 => fraction(f, nanos, 1_000, "µs"),
-            ..1_000_000_000 => fraction(f, nanos, 1_000_000, "ms"),
+            0..1_000 => write!(f, "{nanos}ns"),
+            1_000..1_000_000 => fraction(f, nanos, 1_000, "µs"),
+            1_000_000..1_000_000_000 => fraction(f, nanos, 1_000_000, "ms"),
             _ => {
                 let minutes = nanos / 60_000_000_000;
                 if minutes >= 60 {

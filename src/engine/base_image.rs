@@ -3,6 +3,8 @@
 //! It has one name of ours whether it was pulled or made from Debian's packages. The name has a domain, so that
 //! it never shadows an official tag.
 
+use std::time::Duration;
+
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder, TagImageOptionsBuilder};
@@ -14,9 +16,8 @@ use super::endpoint::WORK;
 /// The name that our builds stand on.
 pub const NAME: &str = "devenv.local/debian:trixie";
 
-/// Its repository and tag.
-const REPOSITORY: &str = "devenv.local/debian";
-const TAG: &str = "trixie";
+/// How long a registry may say nothing during a pull before it is given up.
+const STALLED: Duration = Duration::from_mins(1);
 
 /// The official image that is pulled for it when a registry answers.
 pub const OFFICIAL: &str = "debian:trixie-slim";
@@ -44,33 +45,41 @@ pub async fn find(engine: &Docker) -> Result<Option<BaseImage>, Error> {
 
 /// Gives `image` the name of the base image.
 pub async fn adopt(engine: &Docker, image: &str) -> Result<(), Error> {
-    let name = TagImageOptionsBuilder::new().repo(REPOSITORY).tag(TAG).build();
+    let (repository, tag) = split(NAME);
+    let name = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
     engine.tag_image(image, Some(name)).await
 }
 
-/// Pulls the official image and gives it our name; `progress` hears what the registry's layers do.
+/// Pulls the official image and gives it our name; `progress` hears what becomes of its layers.
+///
+/// # Errors
+/// [`Error::RequestTimeoutError`] when the registry falls silent.
 pub async fn pull(engine: &Docker, mut progress: impl FnMut(&str)) -> Result<(), Error> {
     let wanted = CreateImageOptionsBuilder::new().from_image(OFFICIAL).build();
-    let engine = engine.clone().with_timeout(WORK);
+    let engine = engine.clone().with_timeout(STALLED);
     let mut answers = std::pin::pin!(engine.create_image(Some(wanted), None, None));
-    while let Some(answer) = answers.next().await {
-        let answer = answer?;
-        if let Some(status) = answer.status {
+    while let Some(answer) =
+        tokio::time::timeout(STALLED, answers.next()).await.map_err(|_| Error::RequestTimeoutError)?
+    {
+        if let Some(status) = answer?.status {
             progress(&status);
         }
     }
     adopt(&engine, OFFICIAL).await
 }
 
-/// Makes the base image of a tar stream. An error in the stream leaves no image behind.
+/// Makes an image of a tar stream and names it `name`, normally [`NAME`]. An error in the stream leaves no
+/// image behind, and the name where it was.
 pub async fn import(
     engine: &Docker,
+    name: &str,
     root: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
 ) -> Result<(), Error> {
+    let (repository, tag) = split(name);
     let options = CreateImageOptions {
         from_src: Some("-".to_owned()),
-        repo: Some(REPOSITORY.to_owned()),
-        tag: Some(TAG.to_owned()),
+        repo: Some(repository.to_owned()),
+        tag: Some(tag.to_owned()),
         message: Some("made by devenv from Debian's packages".to_owned()),
         changes: vec!["CMD [\"bash\"]".to_owned()],
         ..CreateImageOptions::default()
@@ -82,4 +91,9 @@ pub async fn import(
         answer?;
     }
     Ok(())
+}
+
+/// The repository and the tag of a name that has both.
+fn split(name: &str) -> (&str, &str) {
+    name.rsplit_once(':').unwrap_or((name, "latest"))
 }

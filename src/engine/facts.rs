@@ -1,6 +1,7 @@
 //! What the engine tells about itself.
 
 use bollard::Docker;
+pub use bollard::errors::Error;
 use serde::Serialize;
 
 /// Facts about an engine that answers.
@@ -37,7 +38,7 @@ pub struct Facts {
 }
 
 /// Asks the engine about itself.
-pub async fn facts(engine: &Docker) -> Result<Facts, bollard::errors::Error> {
+pub async fn facts(engine: &Docker) -> Result<Facts, Error> {
     let (info, version) = tokio::try_join!(engine.info(), engine.version())?;
     let unknown = || "unknown".to_owned();
     let security = info.security_options.unwrap_or_default();

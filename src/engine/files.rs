@@ -42,7 +42,8 @@ impl Engine {
                     reference.source
                 )));
             }
-            let content = text_of(config.resolved.as_ref(), &config.environment, &config.content, &reference.source)?;
+            let content =
+                text_of(config.resolved.as_ref(), &config.environment, &config.content, &reference.source)?;
             append(&mut archive, reference, "/", &content)?;
             any = true;
         }

@@ -101,9 +101,12 @@ impl<'t> ComposeText<'t> {
     /// Reads the text of the file at `path`.
     pub fn read(path: &'t Path, text: &'t str) -> Result<Self, Failure> {
         let mut reader = Reader::new(text);
+        // The loader reads more than the YAML parser here does, which follows YAML 1.2 to the letter.
         let (root, flow) = reader.root().map_err(|(message, at)| {
-            let at = Place::in_text(path, text, &at);
-            Failure::new(Kind::Files, message).at(at).hint("`devenv config` tells more")
+            let message = format!("this compose file cannot be edited safely: {message}");
+            Failure::new(Kind::Files, message).at(Place::in_text(path, text, &at)).hint(
+                "if `devenv config` reads it, do what you want done under `include` by hand, then give the command again",
+            )
         })?;
         Ok(Self { path, text, root, flow })
     }
@@ -348,7 +351,7 @@ impl<'t> Reader<'t> {
             Some(Ok((event, span))) => Ok((event, self.range(span))),
             Some(Err(error)) => {
                 let at = self.byte(error.marker().index());
-                Err((format!("this is not YAML: {}", error.info()), at..at + 1))
+                Err((error.info().to_owned(), at..at + 1))
             }
             None => Ok((Event::StreamEnd, self.text.len()..self.text.len())),
         }
@@ -362,7 +365,7 @@ impl<'t> Reader<'t> {
             match event {
                 Event::StreamEnd => break,
                 Event::DocumentStart(_) if root.is_some() => {
-                    return Err(("a second document cannot be edited".to_owned(), at));
+                    return Err(("it holds a second document".to_owned(), at));
                 }
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
                 event => root = Some(self.node(event, at, 0)?),

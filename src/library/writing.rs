@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn step(manner: Manner, found: Found, force: bool) -> (Step, String) {
+    fn step(manner: Manner, found: &Found, force: bool) -> (Step, String) {
         let wanted = Wanted { manner, ..Wanted::own("f", "new".to_owned()) };
         let decision = decide(vec![wanted], force, &|_| Ok(found.clone())).unwrap().remove(0);
         (decision.step, String::from_utf8(decision.content.into_owned()).unwrap())
@@ -207,33 +207,33 @@ mod tests {
 
     #[test]
     fn nothing_of_the_users_is_overwritten() {
-        assert_eq!(step(Manner::Own, Found::Nothing, false).0, Step::Create);
-        assert_eq!(step(Manner::Own, file("new"), false).0, Step::Unchanged);
-        assert_eq!(step(Manner::Own, file("old"), false).0, Step::Conflict("differs".to_owned()));
-        assert_eq!(step(Manner::Own, file("old"), true).0, Step::Replace);
-        assert_eq!(step(Manner::Own, Found::Other("is a folder"), true).0.word(), "conflict");
-        assert_eq!(step(Manner::Own, Found::File(vec![0xff]), false).0.word(), "conflict");
-        assert_eq!(step(Manner::Made("by us"), file("# by us\n"), false).0, Step::Renew);
-        assert_eq!(step(Manner::Made("by us"), file("# by me\n"), false).0.word(), "conflict");
+        assert_eq!(step(Manner::Own, &Found::Nothing, false).0, Step::Create);
+        assert_eq!(step(Manner::Own, &file("new"), false).0, Step::Unchanged);
+        assert_eq!(step(Manner::Own, &file("old"), false).0, Step::Conflict("differs".to_owned()));
+        assert_eq!(step(Manner::Own, &file("old"), true).0, Step::Replace);
+        assert_eq!(step(Manner::Own, &Found::Other("is a folder"), true).0.word(), "conflict");
+        assert_eq!(step(Manner::Own, &Found::File(vec![0xff]), false).0.word(), "conflict");
+        assert_eq!(step(Manner::Made("by us"), &file("# by us\n"), false).0, Step::Renew);
+        assert_eq!(step(Manner::Made("by us"), &file("# by me\n"), false).0.word(), "conflict");
     }
 
     #[test]
     fn what_a_file_lacks_is_added_to_it() {
         assert_eq!(
-            step(Manner::Lines(vec![".env"]), file("dist"), false),
+            step(Manner::Lines(vec![".env"]), &file("dist"), false),
             (Step::Extend, "dist\n.env\n".to_owned())
         );
         let members = Manner::Members(json!({"a": 1}));
-        assert_eq!(step(members.clone(), file("{}"), false).1, "{\n  \"a\": 1\n}");
-        assert_eq!(step(members.clone(), file("{\"a\": 2}"), true).0, Step::Unchanged);
-        let (Step::Keep(_, Some(snippet)), _) = step(members, file("{"), false) else { panic!() };
+        assert_eq!(step(members.clone(), &file("{}"), false).1, "{\n  \"a\": 1\n}");
+        assert_eq!(step(members.clone(), &file("{\"a\": 2}"), true).0, Step::Unchanged);
+        let (Step::Keep(_, Some(snippet)), _) = step(members, &file("{"), false) else { panic!() };
         assert!(snippet.contains("\"a\": 1"));
     }
 
     #[test]
     fn a_sample_comes_as_a_whole_or_not_at_all() {
         let sample = Manner::Sample { folder: "s".to_owned(), unless: "s".to_owned() };
-        assert_eq!(step(sample.clone(), Found::Nothing, false).0, Step::Create);
-        assert_eq!(step(sample, Found::Other("is a folder"), true).0.word(), "keep");
+        assert_eq!(step(sample.clone(), &Found::Nothing, false).0, Step::Create);
+        assert_eq!(step(sample, &Found::Other("is a folder"), true).0.word(), "keep");
     }
 }

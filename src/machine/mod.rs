@@ -8,6 +8,7 @@ pub mod apt;
 pub mod authorities;
 pub mod bootstrap;
 pub mod dockerd;
+pub mod lock;
 pub mod network;
 pub mod ports;
 pub mod program;

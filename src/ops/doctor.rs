@@ -1,7 +1,7 @@
 //! `devenv doctor`: is this machine ready, and what would make it so?
 //!
-//! [`gather`] collects facts from the edges side by side, each with a time limit; [`judge`] decides what they
-//! mean (pure); [`fix`] acts. Without `--fix` nothing is changed and the answer comes within 10 seconds
+//! `gather` collects facts from the edges side by side, each with a time limit; `judge` decides what they
+//! mean (pure); `fix` acts. Without `--fix` nothing is changed and the answer comes within 10 seconds
 //! whatever hangs.
 
 mod fix;
@@ -67,10 +67,13 @@ pub async fn doctor(request: &Request, events: &Events) -> Report {
     if !request.fix {
         return Report::new(judge::checks(&gather::gather(request, true).await), Vec::new());
     }
-    let (fixed, failures) = fix::fix(request, events).await;
-    let facts = gather::gather(request, false).await;
+    let fixed = fix::fix(request, events).await;
+    let facts = match fixed.unchanged {
+        Some(facts) => facts,
+        None => gather::gather(request, true).await,
+    };
     let mut checks = judge::checks(&facts);
-    for (id, failure) in failures {
+    for (id, failure) in fixed.failures {
         if let Some(check) = checks.iter_mut().find(|check| check.id == id) {
             check.status = Status::Failed;
             check.found = failure.to_string();
@@ -78,7 +81,7 @@ pub async fn doctor(request: &Request, events: &Events) -> Report {
             check.hint = failure.hints.into_iter().next().or(check.hint.take());
         }
     }
-    let report = Report::new(checks, fixed);
+    let report = Report::new(checks, fixed.done);
     if report.fixed.is_empty() && report.status == Overall::Ok {
         events.tell(Event::note("everything is in order; nothing was changed"));
     }

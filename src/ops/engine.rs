@@ -1,9 +1,7 @@
 //! The engine for the other verbs: find it, connect, and say what to do when it cannot be had.
 
-use bollard::Docker;
-
 use crate::base::{Failure, Kind};
-use crate::engine::endpoint::{self, Endpoint, EndpointError, REPLY, Settings};
+use crate::engine::endpoint::{self, Docker, Endpoint, EndpointError, REPLY, Settings};
 
 /// Finds the engine that `settings` name and connects to it.
 ///

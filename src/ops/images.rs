@@ -63,7 +63,8 @@ async fn run(
     chosen: impl Fn(&compose::Service) -> bool,
     alter: impl Fn(&mut compose::Build),
 ) -> Result<Plan, Failure> {
-    let mut subject = context.subject(&options.services)?;
+    let engine = context.engine().await?;
+    let mut subject = context.subject_with_images(&engine, &options.services).await?;
     for name in &options.services {
         if !subject.project.services.contains_key(name) {
             return Err(failures::no_service(name, &subject.project));
@@ -72,7 +73,6 @@ async fn run(
     for build in subject.project.services.values_mut().filter_map(|service| service.build.as_mut()) {
         alter(build);
     }
-    let engine = context.engine().await?;
     let observed = observe(&engine, &subject.project).await?;
     let order = Order::of(&subject.project, &options.services, options.with_dependencies);
     let services: Vec<String> =
@@ -96,14 +96,14 @@ pub(super) async fn pull(
 ) -> Result<(), Failure> {
     let platform = deployment.project.services.get(service).map_or("", |service| &service.platform);
     let platform = (!platform.is_empty()).then_some(platform);
-    engine.pull(image, platform, &context.events).await.map_err(|error| no_pull(service, error))?;
+    engine.pull(image, platform, &context.events).await.map_err(|error| no_pull(service, &error))?;
     let id = engine.image_id(image).await.map_err(failures::engine)?;
     deployment.note_image(image, &id);
     Ok(())
 }
 
-fn no_pull(service: &str, error: PullError) -> Failure {
-    let (kind, hint) = match &error {
+fn no_pull(service: &str, error: &PullError) -> Failure {
+    let (kind, hint) = match error {
         PullError::Missing { .. } => (
             Kind::Unreachable,
             format!(
@@ -114,7 +114,7 @@ fn no_pull(service: &str, error: PullError) -> Failure {
         PullError::Credentials(_) => (Kind::Files, "log in again with `docker login`".to_owned()),
         PullError::Engine { .. } => (Kind::Unreachable, "look at the engine with `devenv doctor`".to_owned()),
     };
-    Failure::new(kind, format!("service `{service}`: {}", chain(&error))).hint(hint)
+    Failure::new(kind, format!("service `{service}`: {}", chain(error))).hint(hint)
 }
 
 /// An error with all that lies behind it.

@@ -64,12 +64,7 @@ pub async fn logs(context: &Context, wanted: &Wanted, mut each: impl FnMut(Line)
         until: ago(wanted.until),
         timestamps: wanted.timestamps,
     };
-    for service in &wanted.services {
-        let known = project.all_services().any(|(name, _)| name == service);
-        if subject.is_written() && !known {
-            return Err(failures::no_service(service, project));
-        }
-    }
+    subject.knows(&wanted.services)?;
     let concerned = |container: &Container| {
         let service = container.service();
         let attached = project.services.get(service).is_none_or(|service| service.attach != Some(false));
@@ -158,24 +153,14 @@ fn lines(container: &Container, output: Output) -> BoxStream<'static, Result<Lin
     })
 }
 
-/// The containers of one service that run, or a failure that says why there is none.
+/// A container of a service that runs, or a failure that says why there is none.
 pub(super) async fn running(
     context: &Context,
     engine: &Engine,
     service: &str,
     index: Option<u32>,
 ) -> Result<Container, Failure> {
-    let subject = context.subject_or_name()?;
-    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
-    let mut of_service: Vec<Container> =
-        containers.into_iter().filter(|c| c.service() == service && !c.is_one_off()).collect();
-    if of_service.is_empty()
-        && subject.is_written()
-        && !subject.project.all_services().any(|(n, _)| n == service)
-    {
-        return Err(failures::no_service(service, &subject.project));
-    }
-    of_service.retain(|container| index.is_none_or(|index| container.number() == index));
+    let mut of_service = existing(context, engine, service, index).await?;
     let position = of_service.iter().position(|container| container.state.is_up());
     match position {
         Some(position) => Ok(of_service.swap_remove(position)),
@@ -185,6 +170,24 @@ pub(super) async fn running(
                 .hint(format!("start it with `devenv up {service}`")))
         }
     }
+}
+
+/// The containers of a service, or the one with this number, running or not.
+pub(super) async fn existing(
+    context: &Context,
+    engine: &Engine,
+    service: &str,
+    index: Option<u32>,
+) -> Result<Vec<Container>, Failure> {
+    let subject = context.subject_or_name()?;
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    let mut of_service: Vec<Container> =
+        containers.into_iter().filter(|c| c.service() == service && !c.is_one_off()).collect();
+    if of_service.is_empty() {
+        subject.knows(std::slice::from_ref(&service.to_owned()))?;
+    }
+    of_service.retain(|container| index.is_none_or(|index| container.number() == index));
+    Ok(of_service)
 }
 
 /// Where a port of a service is published on this machine.
@@ -245,6 +248,7 @@ pub struct Processes {
 /// The processes of all running containers.
 pub async fn top(context: &Context, services: &[String]) -> Result<Vec<Processes>, Failure> {
     let subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
     let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
     let mut all = Vec::new();
@@ -269,6 +273,7 @@ pub async fn events(
     mut each: impl FnMut(EngineEvent),
 ) -> Result<(), Failure> {
     let subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
     let mut events = engine.events(&subject.project.name);
     while let Some(event) = events.next().await {
@@ -299,6 +304,7 @@ pub async fn wait(
     timeout: Option<Duration>,
 ) -> Result<BTreeMap<String, i64>, Failure> {
     let subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
     let watch = engine.watch(&subject.project.name);
     let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;

@@ -2,6 +2,7 @@
 //! failures with a hint. The only room that reads the clock.
 
 pub mod apply;
+pub mod database;
 pub mod doctor;
 pub mod down;
 pub mod engine;
@@ -9,9 +10,11 @@ pub mod failures;
 pub mod files;
 pub mod images;
 pub mod init;
+mod inputs;
 pub mod lock;
 pub mod look;
 pub mod modules;
+pub mod official;
 pub mod place;
 mod ports;
 pub mod run;
@@ -30,6 +33,7 @@ use crate::engine::endpoint::{self, Settings};
 use crate::engine::{Engine, Lent, Scope, build};
 use crate::machine::authorities;
 use crate::plan::{Observed, names};
+use crate::supabase::Stack;
 
 /// What every command is given: where it was called, with what environment, and where its events go.
 #[derive(Debug, Clone)]
@@ -61,8 +65,8 @@ pub struct Choice {
     pub profiles: Vec<String>,
     /// `--env-file`.
     pub env_files: Vec<PathBuf>,
-    /// Problems that are otherwise warnings end the command.
-    pub strict: bool,
+    /// `--images`: official ones, or those built from source.
+    pub images: official::Images,
 }
 
 impl Context {
@@ -148,6 +152,12 @@ impl Context {
         }
     }
 
+    /// A path as the user would write it: relative to where the command was called, if it lies below.
+    #[must_use]
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.directory).unwrap_or(path).to_path_buf()
+    }
+
     /// The project's name where it is said outside of a compose file.
     #[must_use]
     pub fn named_project(&self) -> Option<String> {
@@ -181,6 +191,8 @@ pub struct Subject {
     pub files: Vec<PathBuf>,
     /// The files of `--env-file`, absolute.
     pub env_files: Vec<PathBuf>,
+    /// The Supabase-style stack that it is, if it is one.
+    pub stack: Option<Stack>,
 }
 
 impl Subject {
@@ -189,15 +201,41 @@ impl Subject {
     pub fn is_written(&self) -> bool {
         !self.files.is_empty()
     }
+
+    /// Fails when a service is named that the compose file does not have.
+    pub fn knows(&self, services: &[String]) -> Result<(), Failure> {
+        let known = |name: &String| self.project.all_services().any(|(known, _)| known == name);
+        match services.iter().find(|name| self.is_written() && !known(name)) {
+            Some(name) => Err(failures::no_service(name, &self.project)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Context {
     /// The project of the compose file.
     pub fn subject(&self, targets: &[String]) -> Result<Subject, Failure> {
-        let Loaded { project, files, env_files, .. } = self.load(targets)?;
+        self.subject_of(self.load(targets)?)
+    }
+
+    /// The same with the images that `--images`, the file, or the circumstances choose.
+    pub async fn subject_with_images(&self, engine: &Engine, targets: &[String]) -> Result<Subject, Failure> {
+        let loaded = self.load(targets)?;
+        self.subject_of(official::choose(self, engine, loaded, targets, self.choice.images).await?)
+    }
+
+    fn subject_of(&self, loaded: Loaded) -> Result<Subject, Failure> {
+        let Loaded { project, files, env_files, places, .. } = loaded;
+        let stack = match project.extensions.get("x-devenv") {
+            Some(section) => {
+                let services: Vec<&str> = project.all_services().map(|(name, _)| name.as_str()).collect();
+                Stack::read(section, &services, &|path| places.at(path))?
+            }
+            None => None,
+        };
         // The label names them only when they were chosen.
         let env_files = if self.choice.env_files.is_empty() { Vec::new() } else { env_files };
-        Ok(Subject { project, files, env_files })
+        Ok(Subject { project, files, env_files, stack })
     }
 
     /// The project of the compose file; or, where there is none, a project that only has the name `-p` gave.
@@ -205,7 +243,7 @@ impl Context {
         self.subject(&[]).or_else(|failure| match self.named_project() {
             Some(name) if self.choice.files.is_empty() && failure.kind == Kind::Files => {
                 let project = Project { name, ..Project::default() };
-                Ok(Subject { project, files: Vec::new(), env_files: Vec::new() })
+                Ok(Subject { project, files: Vec::new(), env_files: Vec::new(), stack: None })
             }
             _ => Err(failure),
         })

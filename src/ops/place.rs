@@ -210,7 +210,7 @@ mod tests {
             path: path.to_owned(),
             step,
             content: Cow::Borrowed(b"new"),
-            executable: path.ends_with(".sh"),
+            executable: path == "s/b/run",
             whole: whole.map(str::to_owned),
         }
     }
@@ -256,10 +256,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(".s.devenv-new")).unwrap();
         fs::write(folder.path().join(".s.devenv-new/half"), "").unwrap();
-        let all = [decision("s/a", Step::Create, Some("s")), decision("s/b/c.sh", Step::Create, Some("s"))];
+        let all = [decision("s/a", Step::Create, Some("s")), decision("s/b/run", Step::Create, Some("s"))];
         place(folder.path(), &all).unwrap();
-        assert_eq!(listing(folder.path()), ["s", "s/a", "s/b", "s/b/c.sh"]);
-        let mode = fs::metadata(folder.path().join("s/b/c.sh")).unwrap().permissions().mode();
+        assert_eq!(listing(folder.path()), ["s", "s/a", "s/b", "s/b/run"]);
+        let mode = fs::metadata(folder.path().join("s/b/run")).unwrap().permissions().mode();
         assert_eq!(mode & 0o100, 0o100);
     }
 

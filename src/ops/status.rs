@@ -71,10 +71,15 @@ impl Row {
 
 /// Looks at the project. With `all`, containers that ended are listed too; services without any always are.
 pub async fn status(context: &Context, services: &[String], all: bool) -> Result<Status, Failure> {
-    let subject = context.subject_or_name()?;
-    let project = &subject.project;
+    let mut subject = context.subject_or_name()?;
+    subject.knows(services)?;
     let engine = context.engine().await?;
-    let containers = engine.containers(&project.name).await.map_err(failures::engine)?;
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    if subject.is_written() && !containers.is_empty() {
+        // What runs may have been made with official images.
+        subject = context.subject_with_images(&engine, &[]).await?;
+    }
+    let project = &subject.project;
     let wanted = |name: &str| services.is_empty() || services.iter().any(|service| service == name);
     let mut rows: Vec<Row> = Vec::new();
     for container in containers.iter().filter(|c| wanted(c.service()) && (all || !c.is_one_off())) {
@@ -100,7 +105,7 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
 
 fn row(container: &Container, drifted: bool, orphan: bool) -> Row {
     let mut addresses: Vec<String> =
-        container.ports.iter().filter(|port| port.published > 0).map(|port| address(port)).collect();
+        container.ports.iter().filter(|port| port.published > 0).map(address).collect();
     addresses.sort();
     addresses.dedup();
     Row {

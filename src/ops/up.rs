@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::apply::{Outcome, Perform, apply};
+use super::database::Skip;
 use super::{Context, Subject, failures, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
@@ -11,6 +12,7 @@ use crate::engine::reach::{Reached, Unreached};
 use crate::engine::watch::Watch;
 use crate::engine::{Deployment, Engine, Purpose};
 use crate::plan::{Act, Cause, Goal, Observed, Plan, Step, images, up};
+use crate::supabase::Stack;
 
 /// The options of `up`.
 #[derive(Debug, Clone)]
@@ -58,17 +60,17 @@ pub struct Done {
 
 /// Starts the environment.
 pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
-    let mut subject = context.subject(&options.services)?;
+    let engine = context.engine().await?;
+    let mut subject = context.subject_with_images(&engine, &options.services).await?;
     for (name, replicas) in &options.scale {
         let Some(service) = subject.project.services.get_mut(name) else {
             return Err(failures::no_service(name, &subject.project));
         };
         service.scale = Some(*replicas);
     }
-    let engine = context.engine().await?;
     let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
     let mut observed = observe(&engine, &subject.project).await?;
-    let wishes = wishes(options);
+    let wishes = up::Wishes { prepare: database_service(&subject, options), ..wishes(options) };
     if !options.dry_run {
         observed = refresh_images(context, &engine, &subject, observed, &wishes).await?;
     }
@@ -76,10 +78,18 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     if options.dry_run {
         return Ok(Done { subject, plan });
     }
-    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout);
-    hands.ports_are_free(&plan).await?;
+    let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
+    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout)
+        .preparing(subject.stack.clone(), skip);
+    hands.is_possible(&plan).await?;
     apply(&plan, &hands, &context.events).await?;
     Ok(Done { subject, plan })
+}
+
+/// The service whose database is to be prepared, unless nothing of it is wanted.
+fn database_service(subject: &Subject, options: &Options) -> Option<String> {
+    let wanted = !(options.no_start || (options.no_migrate && options.no_seed));
+    subject.stack.as_ref().filter(|_| wanted).map(|stack| stack.database.service.clone())
 }
 
 impl Options {
@@ -152,7 +162,8 @@ async fn refresh_images(
     }
     let hands = Hands::new(context, engine.clone(), subject, &observed, Duration::MAX);
     apply(&plan, &hands, &context.events).await?;
-    observed.images = engine.images(&super::scope(&subject.project).images).await.map_err(failures::engine)?;
+    observed.images =
+        engine.images(&super::scope(&subject.project).images).await.map_err(failures::engine)?;
     Ok(observed)
 }
 
@@ -163,6 +174,8 @@ pub struct Hands<'a> {
     deployment: Deployment,
     watch: Watch,
     wait_timeout: Duration,
+    /// What [`Act::Prepare`] works on.
+    stack: Option<(Stack, Skip)>,
 }
 
 impl<'a> Hands<'a> {
@@ -175,10 +188,21 @@ impl<'a> Hands<'a> {
         observed: &Observed,
         wait_timeout: Duration,
     ) -> Self {
-        let deployment =
-            Deployment::new(subject.project.clone(), subject.files.clone(), subject.env_files.clone(), observed);
+        let deployment = Deployment::new(
+            subject.project.clone(),
+            subject.files.clone(),
+            subject.env_files.clone(),
+            observed,
+        );
         let watch = engine.watch(&subject.project.name);
-        Self { context, engine, deployment, watch, wait_timeout }
+        Self { context, engine, deployment, watch, wait_timeout, stack: None }
+    }
+
+    /// Lets it prepare the database of a stack.
+    #[must_use]
+    fn preparing(mut self, stack: Option<Stack>, skip: Skip) -> Self {
+        self.stack = stack.map(|stack| (stack, skip));
+        self
     }
 
     /// What the steps share.
@@ -322,20 +346,23 @@ impl Perform for Hands<'_> {
                 }
                 other => other,
             },
-            Act::Prepare { service } => self.prepare(service).await.map(|()| "up to date"),
+            Act::Prepare { .. } => self.prepare().await.map(|()| "up to date"),
         };
         done.map(Outcome::Done)
     }
 }
 
 impl Hands<'_> {
-    async fn prepare(&self, _service: &str) -> Result<(), Failure> {
-        Ok(())
+    async fn prepare(&self) -> Result<(), Failure> {
+        let Some((stack, skip)) = &self.stack else { return Ok(()) };
+        let project = &self.deployment.project;
+        super::database::prepare_database(self.context, &self.engine, project, stack, *skip).await
     }
 
-    /// Fails when a container that the plan starts would find its port taken.
-    pub(super) async fn ports_are_free(&self, plan: &Plan) -> Result<(), Failure> {
+    /// Fails when a container of the plan would find its port taken, or a file or a variable missing.
+    pub(super) async fn is_possible(&self, plan: &Plan) -> Result<(), Failure> {
         let here = self.context.engine_is_here();
+        super::inputs::are_there(&self.deployment.project, plan, here)?;
         super::ports::are_free(&self.engine, &self.deployment.project, plan, here).await
     }
 }

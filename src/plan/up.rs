@@ -1,11 +1,12 @@
 //! From what is there to what the compose file wants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::time::Duration;
 
 use crate::base::{Failure, Kind};
-use crate::compose::project::{Project, Service};
 use crate::compose;
+use crate::compose::project::{Project, Service};
 use crate::plan::observed::{Container, Network, Observed, State};
 use crate::plan::{Act, Cause, Goal, Order, Plan, Target, images, labels, names};
 
@@ -73,6 +74,7 @@ pub fn plan(project: &Project, observed: &Observed, wishes: &Wishes) -> Result<P
         awaited: BTreeMap::new(),
         prepared: None,
     };
+    // Images come first: one that cannot be had leaves no network or volume behind.
     work.plan_networks(&order)?;
     work.plan_volumes(&order)?;
     for name in &order.services {
@@ -194,7 +196,8 @@ impl<'a> Work<'a> {
                 }
                 None if ours.is_empty() => {
                     let act = Act::CreateNetwork { key: key.clone(), name: wanted.name.clone() };
-                    NetworkState::Made(self.plan.add(act, Cause::Missing, Vec::new()))
+                    let after = self.images.values().copied().collect();
+                    NetworkState::Made(self.plan.add(act, Cause::Missing, after))
                 }
                 None => NetworkState::Remade { old: ours.into_iter().cloned().collect(), step: None },
             };
@@ -262,7 +265,7 @@ impl<'a> Work<'a> {
                 }
                 None => {
                     let act = Act::CreateVolume { key: key.clone(), name: wanted.name.clone() };
-                    let step = self.plan.add(act, Cause::Missing, Vec::new());
+                    let step = self.plan.add(act, Cause::Missing, self.images.values().copied().collect());
                     self.volumes.insert(key.clone(), step);
                 }
                 Some(_) if wanted.external => {}
@@ -401,11 +404,12 @@ impl<'a> Work<'a> {
         }
         for container in temporary {
             let number = container.number().max(1);
-            if crew.kept.contains_key(&number) {
-                crew.left_behind.push(container);
-            } else {
-                crew.kept.insert(number, container);
-                crew.unnamed.push((container, names::container(&project.name, name, service, number)));
+            match crew.kept.entry(number) {
+                Entry::Occupied(_) => crew.left_behind.push(container),
+                Entry::Vacant(free) => {
+                    free.insert(container);
+                    crew.unnamed.push((container, names::container(&project.name, name, service, number)));
+                }
             }
         }
         crew
@@ -468,10 +472,10 @@ impl<'a> Work<'a> {
             let attached = container.networks.get(&network.name);
             let same = match (self.networks.get(key), attached) {
                 (Some(NetworkState::Kept { id }), Some(attached)) => attached.is_empty() || attached == id,
-                // Not attached at all: the create was cut short between the first network and the others.
-                (Some(NetworkState::Kept { .. }), None) => false,
-                (Some(NetworkState::Made(_) | NetworkState::Remade { .. }), _) => false,
                 (None, _) => true,
+                // The network is new; or the container is not attached at all, as its creation was cut short
+                // between the first network and the others.
+                (Some(_), _) => false,
             };
             if !same {
                 return Some(Cause::NetworkChanged(network.name.clone()));

@@ -14,3 +14,4 @@ pub mod status;
 pub mod token;
 
 pub use config::Config;
+pub use stack::Stack;

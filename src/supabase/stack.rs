@@ -1,66 +1,47 @@
-//! `x-devenv` of a compose file: which service of the stack is what.
+//! `x-devenv.supabase` in a compose file: which services make up a Supabase-style stack.
 
-use std::fmt;
+use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
 use crate::base::{Failure, Kind, Place};
 
-/// What stands under `x-devenv` at the top of a compose file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Extension {
-    /// Where images come from.
-    pub images: Images,
-    /// The parts of a Supabase-like stack.
-    pub supabase: Option<Stack>,
-}
-
-/// Where images come from when a service names an official one and a recipe.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Images {
-    /// Official ones if a registry answers.
-    #[default]
-    Auto,
-    /// Official ones.
-    Official,
-    /// Built here.
-    Source,
-}
-
-/// The parts of a Supabase-like stack.
+/// A Supabase-style stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
-    /// The folder of the Supabase CLI, relative to the project.
+    /// The folder that `supabase init` makes, relative to the project's.
     pub directory: String,
-    /// The PostgreSQL server.
-    pub database: Option<Database>,
-    /// REST, Auth and all else under one address.
-    pub gateway: Option<Endpoint>,
-    /// The studio.
-    pub studio: Option<Endpoint>,
-    /// The mail catcher's pages.
-    pub mail: Option<Endpoint>,
-    /// The service whose environment holds the keys.
-    pub keys: Option<String>,
-    /// Where uploaded files are.
+    /// The database that gets roles, migrations and seeds.
+    pub database: Database,
+    /// The address of REST, Auth, Storage and all else.
+    pub gateway: Option<End>,
+    /// The Studio.
+    pub studio: Option<End>,
+    /// The mail catcher.
+    pub mail: Option<End>,
+    /// The service whose environment holds `JWT_SECRET`, `PUBLISHABLE_KEY` and `SECRET_KEY`.
+    pub keys: Option<Keys>,
+    /// Where uploaded objects are.
     pub storage: Option<Storage>,
 }
 
-/// A port of a service, in its container.
+/// A port of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct End {
     /// The service.
     pub service: String,
-    /// The port in the container.
+    /// The port inside its container.
     pub port: u16,
 }
 
-/// The PostgreSQL server and who migrates it.
+/// A database and how to log in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Where it listens.
-    pub endpoint: Endpoint,
-    /// The role that migrations run as.
+    /// The service.
+    pub service: String,
+    /// The port inside its container.
+    pub port: u16,
+    /// The role that owns what migrations make.
     pub user: String,
     /// Its password.
     pub password: String,
@@ -68,59 +49,56 @@ pub struct Database {
     pub name: String,
 }
 
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { endpoint, user, password: _, name } = self;
-        write!(f, "Database({user}:***@{}:{}/{name})", endpoint.service, endpoint.port)
-    }
+/// A service by whose environment the keys are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The service.
+    pub service: String,
 }
 
-/// Where uploaded files are.
+/// A volume of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
-    /// The service that keeps them.
+    /// The service.
     pub service: String,
-    /// The volume they are in.
+    /// The key of the volume.
     pub volume: Option<String>,
 }
 
-/// Reads `x-devenv`, its variables replaced. `services` are the names of the project's services; `at` says
-/// where a path such as `x-devenv.supabase.mail` is written. All mistakes are told at once.
-pub fn read(
-    extension: Option<&Value>,
-    services: &[&str],
-    at: &dyn Fn(&str) -> Option<Place>,
-) -> Result<Extension, Failure> {
-    let reader = Reader { services, at, mistakes: std::cell::RefCell::default() };
-    let read = extension.filter(|value| !value.is_null()).map(|value| reader.extension(value));
-    let mistakes = reader.mistakes.into_inner();
-    if mistakes.is_empty() { Ok(read.unwrap_or_default()) } else { Err(Failure::all(mistakes)) }
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Database({}:{} {} ***)", self.service, self.port, self.name)
+    }
+}
+
+impl Stack {
+    /// Reads what stands under `x-devenv`, its variables replaced; none when it names no such stack. `services`
+    /// are the names of the project's services; `at` says where a path such as `x-devenv.supabase.mail` is
+    /// written. All mistakes are told at once, each at its place and with what was probably meant.
+    pub fn read(
+        x_devenv: &Value,
+        services: &[&str],
+        at: &dyn Fn(&str) -> Option<Place>,
+    ) -> Result<Option<Self>, Failure> {
+        let reader = Reader { services, at, mistakes: RefCell::default() };
+        let stack = reader.extension(x_devenv);
+        let mistakes = reader.mistakes.into_inner();
+        if mistakes.is_empty() { Ok(stack) } else { Err(Failure::all(mistakes)) }
+    }
 }
 
 struct Reader<'a> {
     services: &'a [&'a str],
     at: &'a dyn Fn(&str) -> Option<Place>,
-    mistakes: std::cell::RefCell<Vec<Failure>>,
+    mistakes: RefCell<Vec<Failure>>,
 }
 
 impl Reader<'_> {
-    fn extension(&self, value: &Value) -> Extension {
-        let path = "x-devenv";
-        let Some(members) = self.mapping(path, value, &["images", "supabase"]) else {
-            return Extension::default();
-        };
-        let images = match self.text(path, members, "images").as_deref() {
-            None | Some("auto") => Images::Auto,
-            Some("official") => Images::Official,
-            Some("source") => Images::Source,
-            Some(other) => {
-                let message = format!("`x-devenv.images` is auto, official or source, not `{other}`");
-                let choices = ["auto", "official", "source"];
-                self.mistake("x-devenv.images", message, closest(other, &choices));
-                Images::Auto
-            }
-        };
-        Extension { images, supabase: members.get("supabase").and_then(|value| self.stack(value)) }
+    fn extension(&self, value: &Value) -> Option<Stack> {
+        if value.is_null() {
+            return None;
+        }
+        self.stack(self.mapping("x-devenv", value, &["images", "supabase"])?.get("supabase")?)
     }
 
     fn stack(&self, value: &Value) -> Option<Stack> {
@@ -128,52 +106,48 @@ impl Reader<'_> {
         let known = ["directory", "database", "gateway", "studio", "mail", "keys", "storage"];
         let members = self.mapping(path, value, &known)?;
         let part = |name: &str| members.get(name).map(|value| (format!("{path}.{name}"), value));
-        let endpoint = |name: &str| {
+        let end = |name: &str| {
             let (path, value) = part(name)?;
             let members = self.mapping(&path, value, &["service", "port"])?;
-            self.endpoint(&path, members, None)
+            let (service, port) = (self.service(&path, members), self.port(&path, members, None));
+            Some(End { service: service?, port: port? })
         };
-        Some(Stack {
-            directory: self.text(path, members, "directory").unwrap_or_else(|| "./supabase".to_owned()),
-            database: part("database").and_then(|(path, value)| self.database(&path, value)),
-            gateway: endpoint("gateway"),
-            studio: endpoint("studio"),
-            mail: endpoint("mail"),
-            keys: part("keys").and_then(|(path, value)| {
-                let members = self.mapping(&path, value, &["service"])?;
-                self.service(&path, members)
-            }),
-            storage: part("storage").and_then(|(path, value)| {
-                let members = self.mapping(&path, value, &["service", "volume"])?;
-                let volume = self.text(&path, members, "volume");
-                Some(Storage { service: self.service(&path, members)?, volume })
-            }),
-        })
+        let (gateway, studio, mail) = (end("gateway"), end("studio"), end("mail"));
+        let keys = part("keys").and_then(|(path, value)| {
+            let members = self.mapping(&path, value, &["service"])?;
+            Some(Keys { service: self.service(&path, members)? })
+        });
+        let storage = part("storage").and_then(|(path, value)| {
+            let members = self.mapping(&path, value, &["service", "volume"])?;
+            let volume = self.text(&path, members, "volume");
+            Some(Storage { service: self.service(&path, members)?, volume })
+        });
+        let database = match part("database") {
+            Some((path, value)) => self.database(&path, value),
+            None => self.missing(path, "database"),
+        };
+        let directory = self.text(path, members, "directory").unwrap_or_else(|| "./supabase".to_owned());
+        Some(Stack { directory, database: database?, gateway, studio, mail, keys, storage })
     }
 
     fn database(&self, path: &str, value: &Value) -> Option<Database> {
         let members = self.mapping(path, value, &["service", "port", "user", "password", "name"])?;
         let text = |name: &str| self.text(path, members, name).unwrap_or_else(|| "postgres".to_owned());
         let (user, password, name) = (text("user"), text("password"), text("name"));
-        Some(Database { endpoint: self.endpoint(path, members, Some(5432))?, user, password, name })
+        let (service, port) = (self.service(path, members), self.port(path, members, Some(5432)));
+        Some(Database { service: service?, port: port?, user, password, name })
     }
 
-    fn endpoint(&self, path: &str, members: &Map<String, Value>, usual: Option<u16>) -> Option<Endpoint> {
-        let service = self.service(path, members);
-        let port = match members.get("port") {
-            None => usual.or_else(|| self.missing(path, "port")),
-            Some(value) => {
-                // A variable gives text.
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                let port = text.parse::<u16>().ok().filter(|port| *port > 0);
-                if port.is_none() {
-                    let message = format!("`{path}.port` is a port from 1 to 65535, not `{text}`");
-                    self.mistake(&format!("{path}.port"), message, None);
-                }
-                port
-            }
-        };
-        Some(Endpoint { service: service?, port: port? })
+    fn port(&self, path: &str, members: &Map<String, Value>, usual: Option<u16>) -> Option<u16> {
+        let Some(value) = members.get("port") else { return usual.or_else(|| self.missing(path, "port")) };
+        // A variable gives text.
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let port = text.parse::<u16>().ok().filter(|port| *port > 0);
+        if port.is_none() {
+            let message = format!("`{path}.port` is a port from 1 to 65535, not `{text}`");
+            self.mistake(&format!("{path}.port"), message, None);
+        }
+        port
     }
 
     fn service(&self, path: &str, members: &Map<String, Value>) -> Option<String> {
@@ -241,48 +215,59 @@ mod tests {
 
     const SERVICES: [&str; 3] = ["db", "api", "mail"];
 
-    fn told(value: &Value) -> Vec<String> {
-        let failure = read(Some(value), &SERVICES, &|_| None).unwrap_err();
-        let one = |failure: &Failure| {
-            std::iter::once(&failure.message).chain(&failure.hints).cloned().collect::<Vec<_>>().join(" | ")
-        };
-        std::iter::once(one(&failure)).chain(failure.others.iter().map(one)).collect()
+    fn read(value: &Value) -> Result<Option<Stack>, Failure> {
+        Stack::read(value, &SERVICES, &|_| None)
     }
 
     #[test]
-    fn what_is_not_said_is_as_usual() {
-        assert_eq!(read(None, &SERVICES, &|_| None).unwrap(), Extension::default());
+    fn what_is_left_out_has_the_usual_value() {
         let value = json!({ "supabase": {
             "database": { "service": "db", "password": 123 }, "mail": { "service": "mail", "port": "1080" },
             "storage": { "service": "api" }, "keys": { "service": "api" },
         } });
-        let stack = read(Some(&value), &SERVICES, &|_| None).unwrap().supabase.unwrap();
-        assert_eq!(stack.directory, "./supabase");
-        assert_eq!(
-            format!("{:?}", stack.database.as_ref().unwrap()),
-            "Database(postgres:***@db:5432/postgres)"
-        );
-        assert_eq!(stack.database.unwrap().password, "123");
+        let stack = read(&value).unwrap().unwrap();
+        assert_eq!((stack.directory.as_str(), stack.database.port), ("./supabase", 5432));
+        assert_eq!((stack.database.user.as_str(), stack.database.password.as_str()), ("postgres", "123"));
+        assert!(!format!("{stack:?}").contains("123"));
         assert_eq!(stack.mail.unwrap().port, 1080);
         assert_eq!(stack.gateway, None);
+        for nothing in [json!({}), json!(null), json!({ "images": "auto" })] {
+            assert_eq!(read(&nothing).unwrap(), None);
+        }
     }
 
     #[test]
     fn every_mistake_is_told_with_its_key() {
-        let value = json!({ "image": "auto", "images": "offical", "supabase": {
+        let told = |value: &Value| {
+            let failure = read(value).unwrap_err();
+            let one = |failure: &Failure| {
+                std::iter::once(&failure.message)
+                    .chain(&failure.hints)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(" | ")
+            };
+            std::iter::once(one(&failure))
+                .chain(failure.others.iter().map(one))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        let value = json!({ "image": "auto", "supabase": {
             "databse": {}, "database": { "service": "bd" }, "gateway": { "service": "api" },
             "studio": { "service": "api", "port": 99999 }, "mail": "mail", "keys": {}, "storage": { "service": [] },
         } });
-        insta::assert_snapshot!(told(&value).join("\n"), @"
+        insta::assert_snapshot!(told(&value), @"
         `x-devenv.image` is not a known key | did you mean `images`?
-        `x-devenv.images` is auto, official or source, not `offical` | did you mean `official`?
         `x-devenv.supabase.databse` is not a known key | did you mean `database`?
-        `x-devenv.supabase.database.service` names the service `bd`, which this project does not have | did you mean `db`?
         `x-devenv.supabase.gateway` lacks `port`
         `x-devenv.supabase.studio.port` is a port from 1 to 65535, not `99999`
         `x-devenv.supabase.mail` is a mapping with service, port
         `x-devenv.supabase.keys` lacks `service`
         `x-devenv.supabase.storage.service` is a text
+        `x-devenv.supabase.database.service` names the service `bd`, which this project does not have | did you mean `db`?
+        ");
+        insta::assert_snapshot!(told(&json!({ "supabase": {} })), @"
+        `x-devenv.supabase` lacks `database`
         ");
     }
 }

@@ -1,7 +1,5 @@
 //! Images built on a real engine. Everything made here is labelled `dev.devenv.test=build` and removed again.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,14 +7,24 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use devenv::base::{Event, Events};
-use devenv::engine::build::spec::{Context, Dockerfile, NamedContext, Secret, SecretSource};
+use devenv::engine::build::spec::{Context, Dockerfile, NamedContext, Secret, SecretSource, Ssh};
 use devenv::engine::build::{Build, BuildError, CA_SECRET, Endpoint, ImageId, Lent, build, build_classic};
 use devenv::engine::credentials::Credentials;
 use devenv::engine::pull::Missing;
 use futures_util::{FutureExt, StreamExt};
 
 const BASE: &str = "devenv.local/debian:trixie";
-const SOCKET: &str = "/var/run/docker.sock";
+
+/// Another engine may be tried by its socket; its processes must run on this machine.
+fn socket() -> String {
+    std::env::var("DEVENV_TEST_SOCKET").unwrap_or_else(|_| "/var/run/docker.sock".to_owned())
+}
+
+fn docker_program() -> Command {
+    let mut program = Command::new("docker");
+    program.args(["-H", &format!("unix://{}", socket())]);
+    program
+}
 
 /// A context in a directory of its own, an image name of its own, and what was told.
 struct Site {
@@ -37,9 +45,9 @@ impl Site {
             fs::write(place, content).unwrap();
         }
         Self {
-            docker: bollard::Docker::connect_with_unix(SOCKET, 120, bollard::API_DEFAULT_VERSION).unwrap(),
+            docker: bollard::Docker::connect_with_unix(&socket(), 120, bollard::API_DEFAULT_VERSION).unwrap(),
             lent: Lent {
-                endpoint: Endpoint::Unix(SOCKET.into()),
+                endpoint: Endpoint::Unix(socket().into()),
                 ca_bundle: None,
                 credentials: Credentials::default(),
             },
@@ -54,7 +62,10 @@ impl Site {
         Build {
             tags: vec![self.name.clone()],
             context: Context::Directory(self.root.path().to_owned()),
-            labels: vec![("dev.devenv.test".into(), "build".into())],
+            labels: vec![
+                ("dev.devenv.test".into(), "build".into()),
+                ("dev.devenv.test.name".into(), self.name.clone()),
+            ],
             ..Build::default()
         }
     }
@@ -112,10 +123,11 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let images =
-            Command::new("docker").args(["image", "ls", "-q", "--no-trunc", &self.name]).output().unwrap();
+        let own = format!("label=dev.devenv.test.name={}", self.name);
+        let list = ["image", "ls", "-aq", "--no-trunc", "--filter", &own];
+        let images = docker_program().args(list).output().unwrap();
         for id in String::from_utf8_lossy(&images.stdout).lines() {
-            let _ = Command::new("docker").args(["image", "rm", "-f", id]).output();
+            let _ = docker_program().args(["image", "rm", "-f", id]).output();
         }
     }
 }
@@ -256,11 +268,20 @@ async fn secrets_and_authorities_stay_out_of_the_image() {
     let saved = site.saved(&id).await;
     assert!(saved.len() > 1_000_000);
     assert!(!contains(&saved, &marker));
-    println!(
-        "names in layers: token {} crt {}",
-        contains(&saved, "run/secrets/token"),
-        contains(&saved, "certs/devenv.crt")
-    );
+    let left = [
+        "run",
+        "--rm",
+        &id.0,
+        "find",
+        "/run/secrets",
+        "/etc/ssl/certs/devenv.crt",
+        "-type",
+        "f",
+        "-printf",
+        "%p %s\n",
+    ];
+    let left = docker_program().args(left).output().unwrap();
+    assert!(left.stdout.is_empty(), "{left:?}");
     assert!(!format!("{spec:?}").contains(&marker));
 }
 
@@ -386,6 +407,25 @@ async fn builds_at_the_same_time_share_a_stage() {
     assert_eq!(stamp(&stamps[0]), stamp(&stamps[1]));
 }
 
+/// Ctrl-C of one command must not break the build of another.
+#[tokio::test]
+async fn a_shared_step_survives_the_build_that_began_it() {
+    let site = Site::new("survive", &[("f", &fresh())]);
+    let marker = fresh();
+    let spec = site.inline(&format!("FROM BASE\nCOPY f /f\nRUN sleep 3; : {marker} && cat /f"));
+    let first = async {
+        tokio::select! {
+            () = async { assert!(within(Duration::from_secs(20), || is_running(&marker)).await) } => {}
+            ended = site.build(&spec) => panic!("{ended:?}"),
+        }
+    };
+    let second = async {
+        assert!(within(Duration::from_secs(20), || is_running(&marker)).await);
+        build(&site.docker, &site.lent, &spec, &Events::nowhere()).await.unwrap();
+    };
+    tokio::join!(first, second);
+}
+
 fn is_running(marker: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|process| {
         fs::read(process.path().join("cmdline"))
@@ -435,6 +475,50 @@ async fn an_image_is_a_context_by_name() {
 }
 
 #[tokio::test]
+async fn a_directory_is_a_context_by_name() {
+    let site = Site::new(
+        "nameddir",
+        &[("main/a", ""), ("other/b", "bee"), ("other/c", ""), ("other/.dockerignore", "c")],
+    );
+    let spec = Build {
+        context: Context::Directory(site.root.path().join("main")),
+        contexts: vec![("other".into(), NamedContext::Directory(site.root.path().join("other")))],
+        ..site.inline(&format!(
+            "FROM BASE\nCOPY . /x\nCOPY --from=other . /x\nRUN ls /x && cat /x/b && echo {}",
+            fresh()
+        ))
+    };
+    site.build(&spec).await.unwrap();
+    assert_eq!(site.output()[..2], ["a", "b"]);
+    assert!(site.output()[2].starts_with("bee"), "{:?}", site.output());
+    let left = ["image", "ls", "-aq", "--filter", "label=dev.devenv.context=other"];
+    assert!(docker_program().args(left).output().unwrap().stdout.is_empty());
+}
+
+/// An agent that has no keys: it answers the request for them with an empty list.
+#[tokio::test]
+async fn steps_may_use_an_ssh_agent() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let site = Site::new("ssh", &[]);
+    let socket = site.root.path().join("agent");
+    let agent = tokio::net::UnixListener::bind(&socket).unwrap();
+    let served = tokio::spawn(async move {
+        let (mut wire, _) = agent.accept().await.unwrap();
+        let mut asked = [0; 5];
+        wire.read_exact(&mut asked).await.unwrap();
+        assert_eq!(asked, [0, 0, 0, 1, 11]);
+        wire.write_all(&[0, 0, 0, 5, 12, 0, 0, 0, 0]).await.unwrap();
+    });
+    let ask = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die; \
+               syswrite $s, pack(q(NC), 1, 11); sysread $s, my $a, 9; print join(q(,), unpack(q(C*), $a)), qq(\\n)";
+    let spec = site.inline(&format!("FROM BASE\nRUN --mount=type=ssh perl -e '{ask}' && echo {}", fresh()));
+    let spec = Build { ssh: vec![Ssh { id: "default".into(), socket }], ..spec };
+    site.build(&spec).await.unwrap();
+    assert!(site.output().contains(&"0,0,0,5,12,0,0,0,0".to_owned()), "{:?}", site.output());
+    served.await.unwrap();
+}
+
+#[tokio::test]
 async fn the_classic_builder_does_the_same() {
     let mut site = ignoring();
     site.classic = true;
@@ -443,7 +527,8 @@ async fn the_classic_builder_does_the_same() {
     let spec = site.inline("FROM BASE\nRUN echo here; exit 4");
     match site.build(&spec).await.unwrap_err() {
         BuildError::Step { step, exit_code, log, .. } => {
-            assert_eq!((step.as_str(), exit_code), ("Step 2/3 : RUN echo here; exit 4", Some(4)));
+            // Each label is a step here.
+            assert_eq!((step.as_str(), exit_code), ("Step 2/4 : RUN echo here; exit 4", Some(4)));
             assert_eq!(log, ["here"]);
         }
         other => panic!("{other:?}"),
@@ -477,4 +562,37 @@ async fn an_absent_engine_is_told() {
         None => build(&site.docker, &site.lent, &site.spec(), &Events::nowhere()).await.unwrap_err(),
     };
     assert!(matches!(error, BuildError::Connect { .. }));
+}
+
+#[tokio::test]
+async fn large_files_arrive_whole() {
+    let site = Site::new("large", &[]);
+    let salt = std::process::id();
+    let bytes: Vec<u8> = (0..1_000_000_u32)
+        .flat_map(|n| n.wrapping_add(salt).wrapping_mul(2_654_435_761).to_be_bytes())
+        .collect();
+    let place = site.root.path().join("noise");
+    fs::write(&place, &bytes).unwrap();
+    let sum = Command::new("sha256sum").arg(&place).output().unwrap();
+    let sum = String::from_utf8_lossy(&sum.stdout)[..64].to_owned();
+    site.build(&site.inline("FROM BASE\nCOPY noise /\nRUN sha256sum /noise")).await.unwrap();
+    assert!(site.output().iter().any(|line| line.starts_with(&sum)), "{:?}", site.output());
+}
+
+/// Not a test of anything: figures for a directory named by `DEVENV_BENCH_CONTEXT`.
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn figures() {
+    let Some(context) = std::env::var_os("DEVENV_BENCH_CONTEXT") else { return };
+    for classic in [false, true] {
+        let mut site = Site::new("figures", &[]);
+        site.classic = classic;
+        let mut spec = site.inline("FROM scratch\nCOPY . /\n");
+        spec.context = Context::Directory(PathBuf::from(&context));
+        for round in ["first", "again", "again"] {
+            let began = Instant::now();
+            site.build(&spec).await.unwrap();
+            println!("classic {classic} {round}: {:?}", began.elapsed());
+        }
+    }
 }

@@ -8,4 +8,12 @@
     reason = "a test may end at once and may speak"
 )]
 
+mod bad_input;
+mod build;
+mod conditions;
+mod life;
+mod made;
 mod postgres;
+mod pull;
+mod site;
+mod words;

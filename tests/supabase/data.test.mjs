@@ -200,6 +200,18 @@ test('a table made by a migration is there at once, and gone after it is dropped
   await until(async () => (await anonymous.from(table).select()).error?.code === 'PGRST205', 'PGRST205', 3000);
 });
 
+test('the database calls out: a webhook of the dashboard, over pg_net', async () => {
+  const trigger = unique('hook');
+  await sql.unsafe(`create trigger "${trigger}" after update on public.lists for each row execute function supabase_functions.http_request('http://api:54321/health', 'GET', '{}', '{}', '2000')`);
+  try {
+    await sql`update public.lists set name = name where id = 3`;
+  } finally {
+    await sql.unsafe(`drop trigger "${trigger}" on public.lists`);
+  }
+  const [hook] = await sql`select r.status_code from supabase_functions.hooks h join net._http_response r on r.id = h.request_id where h.hook_name = ${trigger}`;
+  assert.equal(hook.status_code, 200);
+});
+
 test('graphql says clearly that it is not there', async () => {
   const response = await fetch(`${API_URL}/graphql/v1`, { method: 'POST', headers: { apikey: PUBLISHABLE_KEY, 'content-type': 'application/json' }, body: '{"query":"{__typename}"}' });
   assert.equal(response.status, 501);
@@ -215,6 +227,10 @@ test('browsers may call from anywhere: preflight', async () => {
     assert.equal(response.headers.get('access-control-allow-origin'), '*', path);
     assert.match(response.headers.get('access-control-allow-headers') ?? '', /apikey/i, path);
   }
+});
+
+test('nothing else is served: neither the studio nor its configuration', async () => {
+  for (const path of ['/', '/_system/config', '/_system/info', '/rest', '/pg/tables']) assert.ok([403, 404].includes((await fetch(API_URL + path)).status), path);
 });
 
 test('/health', async () => {

@@ -12,7 +12,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 use hyper_util::rt::TokioIo;
 use tonic::transport::Channel;
 
-use super::contexts::{Inserted, into_dockerfile};
+use super::contexts::{Inserted, Stand, into_dockerfile};
 use super::dial::Head;
 use super::failure::explain;
 use super::filesync::{Files, Offer};
@@ -30,11 +30,23 @@ pub const CA_SECRET: &str = "devenv_ca";
 const MAX_MESSAGE: usize = 16 << 20;
 
 pub(super) async fn build(
+    docker: &bollard::Docker,
     lent: &Lent,
     engine: &Head,
     build: &Build,
     events: &Events,
 ) -> Result<ImageId, BuildError> {
+    let directories = build.contexts.iter().any(|(_, context)| matches!(context, NamedContext::Directory(_)));
+    if directories && !engine.is_at_least(1, 42) {
+        let (build, stand) = Stand::build(docker, lent, build, events).await?;
+        let built = solve(lent, engine, &build, events).await;
+        stand.remove().await;
+        return built;
+    }
+    solve(lent, engine, build, events).await
+}
+
+async fn solve(lent: &Lent, engine: &Head, build: &Build, events: &Events) -> Result<ImageId, BuildError> {
     let image = build.subject();
     let request = Request::new(lent, engine, build, events)?;
     let broken_off = |reason: String| BuildError::BrokenOff { image: image.to_owned(), reason };

@@ -363,7 +363,9 @@ impl Told {
             Error::DockerResponseServerError { message, .. } => message.clone(),
             other => return BuildError::BrokenOff { image, reason: other.to_string() },
         };
-        if let Some((_, rest)) = reason.split_once("parse error line ") {
+        let parsed = reason.split_once("parse error ");
+        if let Some(rest) = parsed.and_then(|(_, rest)| rest.trim_start_matches("on ").strip_prefix("line "))
+        {
             let (number, message) = rest.split_once(": ").unwrap_or((rest, "it is not understood"));
             let number = number.parse().unwrap_or(0);
             let text = text_of(build).unwrap_or_default();

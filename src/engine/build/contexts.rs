@@ -1,13 +1,16 @@
 //! Named contexts for engines before 23.0, whose Dockerfile frontend has none: an image under a name is the
-//! same as a first stage of that name, so one line is put before the file's own first `FROM`.
+//! same as a first stage of that name, so one line is put before the file's own first `FROM`. A directory is
+//! made an image first, which goes again when the build is over.
 
 use std::collections::HashMap;
 
-use super::BuildError;
 use super::dockerfile::instructions;
 use super::failure::file_of;
 use super::filesync::Offer;
-use super::spec::{Build, Dockerfile, NamedContext};
+use super::session::random_id;
+use super::spec::{Build, Context, Dockerfile, NamedContext};
+use super::{BuildError, Lent};
+use crate::base::Events;
 
 /// A Dockerfile into which lines were put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,70 @@ impl Inserted {
     /// The user's line for a line that the engine names.
     pub(super) fn original(&self, line: u32) -> u32 {
         if line >= self.at + self.count { line - self.count } else { line.min(self.at) }
+    }
+}
+
+/// The label of images that stand for a directory, should one ever be left behind.
+const LABEL: &str = "dev.devenv.context";
+
+/// Images made of directories; forgotten by the engine when dropped.
+pub(super) struct Stand {
+    docker: bollard::Docker,
+    names: Vec<String>,
+}
+
+impl Stand {
+    /// The same build with an image in place of each directory.
+    pub(super) async fn build(
+        docker: &bollard::Docker,
+        lent: &Lent,
+        build: &Build,
+        events: &Events,
+    ) -> Result<(Build, Self), BuildError> {
+        let mut changed = build.clone();
+        let mut stand = Self { docker: docker.clone(), names: Vec::new() };
+        for (name, context) in &mut changed.contexts {
+            if let NamedContext::Directory(place) = context {
+                let image = format!("devenv.local/context:{}", random_id());
+                let directory = Build {
+                    tags: vec![image.clone()],
+                    context: Context::Directory(place.clone()),
+                    dockerfile: Dockerfile::Inline("FROM scratch\nCOPY . /\n".to_owned()),
+                    labels: vec![(LABEL.to_owned(), name.clone())],
+                    ..Build::default()
+                };
+                stand.names.push(image.clone());
+                Box::pin(super::build(docker, lent, &directory, events)).await?;
+                *context = NamedContext::Image(image);
+            }
+        }
+        Ok((changed, stand))
+    }
+
+    /// Removes the images and waits until they are gone.
+    pub(super) async fn remove(mut self) {
+        let names = std::mem::take(&mut self.names);
+        remove(&self.docker, names).await;
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        let names = std::mem::take(&mut self.names);
+        if let (false, Ok(runtime)) = (names.is_empty(), tokio::runtime::Handle::try_current()) {
+            let docker = self.docker.clone();
+            runtime.spawn(async move { remove(&docker, names).await });
+        }
+    }
+}
+
+async fn remove(docker: &bollard::Docker, names: Vec<String>) {
+    for name in names {
+        // One that was never made is no trouble.
+        let options = None::<bollard::query_parameters::RemoveImageOptions>;
+        if let Err(error) = docker.remove_image(&name, options, None).await {
+            tracing::debug!(%error, name, "image of a context was not removed");
+        }
     }
 }
 
@@ -52,7 +119,7 @@ pub(super) fn into_dockerfile(
         match context {
             NamedContext::Image(base) => stages.push(format!("FROM {base} AS {name}")),
             NamedContext::Directory(_) | NamedContext::Remote(_) => {
-                let what = format!("the additional context {name} that is no image");
+                let what = format!("the additional context {name} from another machine");
                 return Err(BuildError::Unsupported { image: image.to_owned(), what });
             }
         }

@@ -5,9 +5,13 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+/// How long an engine may be silent before anything was asked of it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where an engine listens. A remote engine is a unix socket too: the one that ssh forwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +56,7 @@ impl Endpoint {
             request.push_str("\r\n");
         }
         request.push_str("\r\n");
-        let mut wire = self.connect().await?;
-        wire.write_all(request.as_bytes()).await?;
-        let head = wire.read_head().await?;
+        let (wire, head) = self.ask(&request).await?;
         if head.status != 101 {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
@@ -66,9 +68,17 @@ impl Endpoint {
 
     /// What the engine says of itself before anything is asked.
     pub(super) async fn ping(&self) -> io::Result<Head> {
-        let mut wire = self.connect().await?;
-        wire.write_all(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n").await?;
-        wire.read_head().await
+        Ok(self.ask("GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n").await?.1)
+    }
+
+    async fn ask(&self, request: &str) -> io::Result<(Wire, Head)> {
+        let answer = async {
+            let mut wire = self.connect().await?;
+            wire.write_all(request.as_bytes()).await?;
+            let head = wire.read_head().await?;
+            Ok((wire, head))
+        };
+        tokio::time::timeout(PATIENCE, answer).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }
 

@@ -63,7 +63,7 @@ pub async fn build(
         source,
     })?;
     if engine.has_buildkit() {
-        buildkit::build(lent, &engine, build, events).await
+        buildkit::build(docker, lent, &engine, build, events).await
     } else {
         classic::build(docker, lent, build, events).await
     }

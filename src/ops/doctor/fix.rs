@@ -1,35 +1,57 @@
 //! Making the machine ready: install the engine, start it, obtain the base image, install git.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use bollard::Docker;
 
 use super::judge::{Engine, Facts, Registry, Remedy, remedies};
 use super::{Request, gather};
 use crate::base::{Event, Events, Failure, Kind};
 use crate::engine::base_image;
-use crate::engine::endpoint;
+use crate::engine::endpoint::{self, Docker};
 use crate::machine::apt::{self, Mirror};
 use crate::machine::bootstrap::{self, RootFs};
+use crate::machine::lock::Lock;
 use crate::machine::{MachineError, Programs, dockerd};
+
+/// Held by the one `doctor --fix` that works.
+const LOCK: &str = "/run/devenv-doctor.lock";
 
 /// How long one attempt to talk to an engine that starts may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// Does what can be done; answers with what was changed and, by the id of their check, what failed.
-pub(super) async fn fix(request: &Request, events: &Events) -> (Vec<String>, Vec<(&'static str, Failure)>) {
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    /// The facts, when there was nothing to do; else they have changed.
+    pub(super) unchanged: Option<Facts>,
+    /// What was changed, each in one line.
+    pub(super) done: Vec<String>,
+    /// What failed, by the id of its check.
+    pub(super) failures: Vec<(&'static str, Failure)>,
+}
+
+/// Does what can be done. Two that do it at once work one after the other.
+pub(super) async fn fix(request: &Request, events: &Events) -> Fixed {
     let programs = gather::programs(request);
+    let mut lock = None;
     let packages = Packages { programs: &programs, events, lists_fetched: AtomicBool::new(false) };
     let mut tried = Vec::new();
-    let mut fixed = Vec::new();
-    let mut failures = Vec::new();
+    let mut needed = false;
+    let mut fixed = Fixed { unchanged: None, done: Vec::new(), failures: Vec::new() };
     loop {
         // Each remedy may show the next: an engine that was installed may have to be started.
         let facts = gather::gather(request, false).await;
         let Some(remedy) = remedies(&facts).into_iter().find(|remedy| !tried.contains(remedy)) else {
-            return (fixed, failures);
+            fixed.unchanged = (!needed).then_some(facts);
+            return fixed;
         };
+        needed = true;
+        if facts.user.is_root() && lock.is_none() {
+            // Whoever held it may have done what was needed: look again.
+            lock = Some(hold(events).await);
+            continue;
+        }
         tried.push(remedy);
         let outcome = match remedy {
             // The commands are shown by the check instead.
@@ -40,13 +62,30 @@ pub(super) async fn fix(request: &Request, events: &Events) -> (Vec<String>, Vec
             Remedy::InstallGit => packages.install("Git", &["git"]).await,
         };
         match outcome {
-            Ok(done) => fixed.extend(done),
+            Ok(done) => fixed.done.extend(done),
             Err(failure) => {
                 events
                     .tell(Event::Failed { subject: subject(remedy).to_owned(), reason: failure.to_string() });
-                failures.push((remedy.check(), *failure));
+                fixed.failures.push((remedy.check(), *failure));
             }
         }
+    }
+}
+
+/// Waits for another `doctor --fix`; none when the lock cannot be had on this machine, which stops nothing.
+async fn hold(events: &Events) -> Option<Lock> {
+    let mut told = false;
+    loop {
+        match Lock::take(Path::new(LOCK)) {
+            Ok(Some(lock)) => return Some(lock),
+            Err(_) => return None,
+            Ok(None) if !told => {
+                told = true;
+                events.tell(Event::note("waiting for another `devenv doctor --fix`"));
+            }
+            Ok(None) => {}
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -177,12 +216,15 @@ async fn obtain(
             Err(problem) => pull_failure = problem.to_string(),
         }
     }
+    if !facts.user.is_root() {
+        let message = format!("no registry answers ({pull_failure}), and making the base image needs root");
+        events.tell(Event::warning(message));
+        return Ok(Vec::new());
+    }
     progress(events, BASE, &format!("no registry ({pull_failure}): making it from Debian's packages"));
-    if !facts.user.is_root() || !facts.distribution.family.has_apt() {
-        return Err(Box::new(
-            Failure::new(Kind::Unreachable, format!("no registry answers ({pull_failure})"))
-                .hint("run the commands of this check as root, or reach a registry"),
-        ));
+    if !facts.distribution.family.has_apt() {
+        let message = format!("no registry answers ({pull_failure}), and there is no apt on this machine");
+        return Err(Box::new(Failure::new(Kind::Unreachable, message).hint("reach a registry")));
     }
     let mut changed = Vec::new();
     if !facts.mmdebstrap {
@@ -224,7 +266,9 @@ async fn make_from(
     let root = RootFs::start(programs, mirror, &access, own_keys, move |line| progress(&told, BASE, line))
         .map_err(|problem| failed(&message, problem))?;
     let outcome = root.outcome();
-    let Err(problem) = base_image::import(engine, root.stream()).await else { return Ok(()) };
+    let Err(problem) = base_image::import(engine, base_image::NAME, root.stream()).await else {
+        return Ok(());
+    };
     Err(Box::new(match outcome.failure() {
         Some(problem) => failed(&message, problem)
             .hint("mmdebstrap must reach the mirror: check this machine's network, proxy and apt sources"),

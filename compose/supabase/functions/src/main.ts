@@ -31,6 +31,7 @@ interface Worker {
   /** the last error of a function that does not start */
   failure: string | null;
   exited: boolean;
+  stop: () => unknown;
 }
 const workers = new Map<string, Promise<Worker | null>>();
 let nextPort = 9100;
@@ -63,14 +64,15 @@ async function start(name: string): Promise<Worker | null> {
   }
   if (await exists(`${directory}/.env`)) args.push(`--env-file=${directory}/.env`);
 
-  const worker: Worker = { port: nextPort++, failure: null, exited: false };
+  const port = nextPort++;
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args, new URL("boot.ts", import.meta.url).pathname, entry],
     cwd: folder,
-    env: { ...environment, ...secrets, DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${worker.port}` },
+    env: { ...environment, ...secrets, DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` },
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  const worker: Worker = { port, failure: null, exited: false, stop: () => worker.exited || child.kill("SIGKILL") };
   let lines: string[] = [];
   forward(child.stdout, (line) => console.log(`[${name}] ${line}`));
   forward(child.stderr, (line) => {
@@ -86,7 +88,7 @@ async function start(name: string): Promise<Worker | null> {
   child.status.then(({ code }) => {
     console.log(`[${name}] ended with ${code}`);
     worker.exited = true;
-    workers.delete(name);
+    if (!worker.failure) workers.delete(name);
   });
   return worker;
 }
@@ -101,8 +103,14 @@ async function forward(stream: ReadableStream<Uint8Array>, print: (line: string)
   if (rest) print(rest);
 }
 
-/** One start for any number of first requests; a function that does not exist yet is looked for again. */
+/** One start for any number of first requests. A function that was not there, or did not start, is tried again with the next request: the reason may have been a file elsewhere, or the network. */
 async function workerOf(name: string): Promise<Worker | null> {
+  const started = workers.get(name);
+  const known = await started;
+  if (known?.failure && workers.get(name) === started) {
+    known.stop();
+    workers.delete(name);
+  }
   if (!workers.has(name)) workers.set(name, start(name));
   const worker = await workers.get(name)!;
   if (!worker) workers.delete(name);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Follows the conventions of the official images (POSTGRES_PASSWORD, /docker-entrypoint-initdb.d) and of the Supabase CLI, which can run on this image:
-# any command but `postgres` runs unchanged (`supabase db dump` runs `bash -c pg_dump ...` here), and the CLI leaves its own schema in /etc/postgresql.schema.sql.
+# which calls this file by its name, leaves a schema of its own in /etc/postgresql.schema.sql, and wants any command but `postgres` to run unchanged (`supabase db dump` is a `bash -c pg_dump`).
 set -eu
 
 [ "${1:-}" = postgres ] || exec "$@"
@@ -28,8 +28,9 @@ initialise() {
   pg_ctl -D /etc/postgresql -o "-c data_directory=$new -c listen_addresses='' -c fsync=off -c log_min_messages=fatal" -w -s start
   set -- -qX -v ON_ERROR_STOP=1 -v password="$POSTGRES_PASSWORD" -v jwt_secret="${JWT_SECRET:-}" -v jwt_exp="${JWT_EXP:-3600}"
   for file in /docker-entrypoint-initdb.d/*.sql; do set -- "$@" -f "$file"; done
-  [ ! -f /etc/postgresql.schema.sql ] || set -- "$@" -f /etc/postgresql.schema.sql
-  PGOPTIONS='-c client_min_messages=warning' psql -U supabase_admin -d postgres "$@"
+  # What the CLI brings sets passwords from PGPASSWORD, and makes the schema of the webhooks itself.
+  if [ -f /etc/postgresql.schema.sql ]; then set -- "$@" -f /etc/postgresql.schema.sql; else set -- "$@" -f /etc/postgresql-custom/webhooks.sql; fi
+  PGPASSWORD="$POSTGRES_PASSWORD" PGOPTIONS='-c client_min_messages=warning' psql -U supabase_admin -d postgres "$@"
   pg_ctl -D "$new" -m fast -w -s stop
 
   for file in "$new"/*; do
