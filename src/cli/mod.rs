@@ -3,7 +3,10 @@
 
 mod doctor;
 mod images;
+mod init;
+mod library;
 mod look;
+mod manual;
 mod options;
 mod project;
 mod run;
@@ -127,7 +130,12 @@ enum Command {
     Events(look::Events),
     Wait(look::Wait),
     Cp(run::Cp),
+    Init(init::Init),
+    Template(library::Templates),
+    Module(library::Modules),
+    Schema(library::Schema),
     Completions(project::Completions),
+    Man(manual::Man),
     Doctor(doctor::Doctor),
 }
 
@@ -214,6 +222,14 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
+        Command::Init(init) => init.run(context, ui),
+        Command::Template(template) => template.run(context, ui),
+        Command::Module(module) => module.run(context, ui),
+        Command::Schema(schema) => {
+            schema.run(ui);
+            Ok(())
+        }
+        Command::Man(man) => man.run(Cli::command(), context, ui),
         Command::Completions(completions) => {
             completions.run(&mut Cli::command(), ui);
             Ok(())
