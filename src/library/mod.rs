@@ -8,11 +8,13 @@ pub mod ignore;
 pub mod include;
 pub mod jsonc;
 pub mod manifest;
+pub mod record;
 pub mod schemas;
 pub mod writing;
 
 use crate::base::{Failure, Kind};
 pub use manifest::{Module, Template};
+use record::Record;
 use writing::{Manner, Wanted};
 
 /// A file of `compose/` or `seeds/`.
@@ -156,7 +158,15 @@ impl Template {
         let text = self.compose_text()?;
         let text = name.map_or_else(|| text.to_owned(), |name| format!("name: {name}\n\n{text}"));
         wanted.push(Wanted::own(&self.compose.to, text));
+        let record = Record::of(&self.folder(), &wanted);
+        wanted.insert(wanted.len() - 1, record);
         Ok(wanted)
+    }
+
+    /// The folder of a project that what belongs to the template is copied to.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("compose/{}", self.name)
     }
 }
 
@@ -176,7 +186,10 @@ impl Module {
     /// What a project with this module holds.
     #[must_use]
     pub fn wanted(&self) -> Vec<Wanted> {
-        below(&self.folder(), &self.folder(), &["module.json".to_owned()]).collect()
+        let mut wanted: Vec<Wanted> =
+            below(&self.folder(), &self.folder(), &["module.json".to_owned()]).collect();
+        wanted.push(Record::of(&self.folder(), &wanted));
+        wanted
     }
 }
 

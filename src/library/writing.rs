@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::record::Record;
 use super::{ignore, jsonc};
 use crate::base::Failure;
 
@@ -130,18 +131,20 @@ pub struct Decision {
     pub whole: Option<String>,
 }
 
-/// Decides about each wanted file; `look` says what stands at a path.
+/// Decides about each wanted file; `record` knows what was written before, `look` says what stands at a path.
 pub fn decide(
     wanted: Vec<Wanted>,
     force: bool,
+    record: &Record,
     look: &dyn Fn(&str) -> Result<Found, Failure>,
 ) -> Result<Vec<Decision>, Failure> {
-    wanted.into_iter().map(|wanted| one(wanted, force, look)).collect()
+    wanted.into_iter().map(|wanted| one(wanted, force, record, look)).collect()
 }
 
 fn one(
     wanted: Wanted,
     force: bool,
+    record: &Record,
     look: &dyn Fn(&str) -> Result<Found, Failure>,
 ) -> Result<Decision, Failure> {
     let Wanted { path, mut content, executable, manner } = wanted;
@@ -157,6 +160,8 @@ fn one(
             Found::Nothing => Step::Create,
             Found::Other(what) => Step::Conflict(what.to_owned()),
             Found::File(bytes) if bytes == *content => Step::Unchanged,
+            // Ours, as we left it, of another version.
+            Found::File(bytes) if record.knows(&path, &bytes) => Step::Renew,
             Found::File(bytes) => {
                 let (step, changed) = meet(&manner, &bytes, force);
                 content = changed.map_or(content, |text| Cow::Owned(text.into_bytes()));
@@ -197,7 +202,8 @@ mod tests {
 
     fn step(manner: Manner, found: &Found, force: bool) -> (Step, String) {
         let wanted = Wanted { manner, ..Wanted::own("f", "new".to_owned()) };
-        let decision = decide(vec![wanted], force, &|_| Ok(found.clone())).unwrap().remove(0);
+        let decision =
+            decide(vec![wanted], force, &Record::default(), &|_| Ok(found.clone())).unwrap().remove(0);
         (decision.step, String::from_utf8(decision.content.into_owned()).unwrap())
     }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Context, place};
 use crate::base::{Failure, Kind, Place};
 use crate::library::include::ComposeText;
+use crate::library::record::Record;
 use crate::library::writing::{self, Decision, Found, Manner, Step, Wanted};
 use crate::library::{self, editor, ignore};
 
@@ -138,6 +139,7 @@ fn decide(folder: &Path, options: &Options) -> Result<Vec<Decision>, Failure> {
         manner: Manner::Lines(ignore::LINES.to_vec()),
         ..Wanted::own(".gitignore", format!("{}\n", ignore::LINES.join("\n")))
     }];
+    let mut record = Record::default();
     let template = options.template.as_deref().map(library::template).transpose()?;
     if options.vscode {
         let mut names: Vec<String> = match fs::read_dir(folder) {
@@ -154,9 +156,15 @@ fn decide(folder: &Path, options: &Options) -> Result<Vec<Decision>, Failure> {
         wanted.extend(editor::wanted(&editor::Project { names: &names, supabase }));
     }
     if let Some(template) = &template {
-        wanted.extend(template.wanted(options.name.as_deref())?);
+        let name = match &options.name {
+            Some(name) => Some(name.clone()),
+            // A name that an earlier init wrote is no difference.
+            None => present_name(folder, &template.compose.to)?,
+        };
+        wanted.extend(template.wanted(name.as_deref())?);
+        record = place::record(folder, &template.folder())?;
     }
-    let mut decisions = writing::decide(wanted, options.force, &|path| place::look(folder, path))?;
+    let mut decisions = writing::decide(wanted, options.force, &record, &|path| place::look(folder, path))?;
     match (&template, there) {
         (Some(template), Some(there)) if there != template.compose.to => {
             decisions.push(Decision {
@@ -174,6 +182,14 @@ fn decide(folder: &Path, options: &Options) -> Result<Vec<Decision>, Failure> {
         Some(failure) => Err(failure),
         None => Ok(decisions),
     }
+}
+
+/// The name in a compose file, if it can be read.
+fn present_name(folder: &Path, file: &str) -> Result<Option<String>, Failure> {
+    let Found::File(bytes) = place::look(folder, file)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    let read = ComposeText::read(Path::new(file), &text);
+    Ok(read.ok().and_then(|text| text.name().map(str::to_owned)))
 }
 
 /// The user's compose file with the name that was asked for.

@@ -15,7 +15,7 @@ use crate::base::{Event, Failure, Kind, Place};
 use crate::compose::{self, FileKind, Files, Loaded};
 use crate::library::include::ComposeText;
 use crate::library::writing::{self, Found, Step};
-use crate::library::{self, Module};
+use crate::library::{self, Module, record};
 
 /// What was done to a project, or would be.
 #[derive(Debug, Serialize)]
@@ -162,7 +162,10 @@ pub fn add(context: &Context, names: &[String], force: bool, dry_run: bool) -> R
     let mut decisions = Vec::new();
     let mut files = BTreeMap::new();
     for module in &modules {
-        for decision in writing::decide(module.wanted(), force, &|path| place::look(&project.folder, path))? {
+        let record = place::record(&project.folder, &module.folder())?;
+        for decision in
+            writing::decide(module.wanted(), force, &record, &|path| place::look(&project.folder, path))?
+        {
             if decision.step != Step::Unchanged {
                 files.insert(project.folder.join(&decision.path), decision.content.to_vec());
             }
@@ -304,17 +307,22 @@ fn below(folder: &Path, name: &str, files: &mut Vec<String>) -> Result<(), Failu
     Ok(())
 }
 
-/// The files that differ from the module's, or are none of it.
+/// The files that differ from the module's, of this version or the one that was written, or are none of it.
 fn own_changes(folder: &Path, module: &Module, files: &[String]) -> Result<Vec<String>, Failure> {
+    let record = place::record(folder, &module.folder())?;
     let wanted = module.wanted();
     let mut changes = Vec::new();
     for path in files {
+        let Found::File(bytes) = place::look(folder, path)? else {
+            changes.push(format!("{path} is no ordinary file"));
+            continue;
+        };
+        if record.knows(path, &bytes) || *path == record::path(&module.folder()) {
+            continue;
+        }
         match wanted.iter().find(|wanted| wanted.path == *path) {
-            Some(wanted) => {
-                if place::look(folder, path)? != Found::File(wanted.content.to_vec()) {
-                    changes.push(format!("{path} differs"));
-                }
-            }
+            Some(wanted) if *wanted.content == *bytes => {}
+            Some(_) => changes.push(format!("{path} differs")),
             None => changes.push(format!("{path} is not part of the module")),
         }
     }

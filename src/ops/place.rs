@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::base::{Failure, Kind, Place};
+use crate::library::record::{self, Record};
 use crate::library::writing::{Decision, Found, Step};
 
 /// What stands at `path` in `folder`.
@@ -29,6 +30,14 @@ pub fn look(folder: &Path, path: &str) -> Result<Found, Failure> {
         }
         Err(error) => other(error),
     }
+}
+
+/// What was written before into `part` of `folder`.
+pub fn record(folder: &Path, part: &str) -> Result<Record, Failure> {
+    Ok(match look(folder, &record::path(part))? {
+        Found::File(bytes) => Record::read(&String::from_utf8_lossy(&bytes)),
+        _ => Record::default(),
+    })
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Failure {

@@ -255,3 +255,33 @@ fn json_tells_every_file() {
     }
     "#);
 }
+
+#[test]
+fn files_of_an_older_version_are_renewed_and_the_users_are_not() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.parts("init --template supabase --name old-shop").0, 0);
+    let now = sandbox.files();
+    // As an older devenv would have left it: other files, and their hashes in the record.
+    sandbox.write("compose/supabase/Dockerfile", "old\n");
+    let record = sandbox.read("compose/supabase/.devenv.sha256");
+    assert_eq!(sandbox.parts("init --template supabase").0, 5);
+    // `old` and a line break.
+    let hash = "01d09d19c2139a46aebfb577780d123d7396e97201bc7ead210a2ebff8239dee";
+    let line = |text: &str| text.lines().find(|line| line.ends_with("/Dockerfile")).unwrap().to_owned();
+    sandbox.write(
+        "compose/supabase/.devenv.sha256",
+        &record.replace(&line(&record), &format!("{}  compose/supabase/Dockerfile", hash)),
+    );
+    assert_snapshot!(sandbox.devenv("init --template supabase"), @"
+    exit 0
+    --- stdout
+    unchanged      .gitignore
+    unchanged      compose.yaml
+    renewed        compose/supabase/ (N files)
+    unchanged      compose/supabase/ (N files)
+    left alone     supabase/ (N files): supabase is there already
+
+    next: devenv up
+    ");
+    assert_eq!(sandbox.files(), now);
+}
