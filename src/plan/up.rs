@@ -311,9 +311,11 @@ impl<'a> Work<'a> {
             .hint("take `container_name` away, or `scale`"));
         }
         let crew = self.muster(name);
+        // Their names may be the ones that new containers are to have.
+        let mut cleared = Vec::new();
         for container in &crew.left_behind {
             let stop = container.state.is_up().then(|| self.stop(container, Cause::LeftBehind, Vec::new()));
-            self.remove(container, Cause::LeftBehind, stop.unwrap_or(usize::MAX));
+            cleared.push(self.remove(container, Cause::LeftBehind, stop.unwrap_or(usize::MAX)));
         }
         let mut named = BTreeMap::new();
         for (container, to) in &crew.unnamed {
@@ -329,7 +331,7 @@ impl<'a> Work<'a> {
         let mut to_start = Vec::new();
         for number in 1..=replicas {
             let Some(&container) = crew.kept.get(&number) else {
-                let step = self.create(name, number, None, Vec::new());
+                let step = self.create(name, number, None, Vec::new(), &cleared);
                 created.push(step);
                 let container = names::container(&project.name, name, service, number);
                 let target = Target { service: name.to_owned(), name: container, id: None };
@@ -338,7 +340,7 @@ impl<'a> Work<'a> {
             };
             let rename = named.get(&container.id).copied();
             if let Some(cause) = self.divergence(name, service, container, hash.as_deref()) {
-                let (target, last) = self.replace(name, service, container, number, &cause);
+                let (target, last) = self.replace(name, service, container, number, &cause, &cleared);
                 created.push(last);
                 to_start.push((target, cause, vec![last]));
                 self.replaced.insert(name.to_owned());
@@ -598,10 +600,12 @@ impl<'a> Work<'a> {
         number: u32,
         replaces: Option<&Container>,
         inherit: Vec<(String, String)>,
+        cleared: &[usize],
     ) -> usize {
         let project = self.project;
         let service = &project.services[name];
         let mut after: Vec<usize> = self.images.get(name).copied().into_iter().collect();
+        after.extend(cleared);
         for key in service.networks.keys() {
             after.extend(match self.networks.get(key) {
                 Some(NetworkState::Made(step)) => Some(*step),
@@ -633,10 +637,11 @@ impl<'a> Work<'a> {
         old: &Container,
         number: u32,
         cause: &Cause,
+        cleared: &[usize],
     ) -> (Target, usize) {
         let inherit =
             if self.wishes.renew_anonymous_volumes { Vec::new() } else { anonymous_volumes(old, service) };
-        let create = self.create(name, number, Some(old), inherit);
+        let create = self.create(name, number, Some(old), inherit, cleared);
         self.plan.steps[create].cause = cause.clone();
         let stop = if old.state.is_up() { self.stop(old, Cause::Replaced, vec![create]) } else { create };
         let remove = self.remove(old, Cause::Replaced, stop);
