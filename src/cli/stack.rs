@@ -117,7 +117,7 @@ impl Up {
         if ui.is_quiet() && !ui.wants_json() {
             return Ok(());
         }
-        let status = status::status(context, &self.services, false).await?;
+        let status = status::of(&done.engine, &done.subject, &self.services, false).await?;
         if ui.wants_json() {
             let times: BTreeMap<_, _> =
                 done.times.iter().map(|(name, took)| (name, took.as_secs_f64())).collect();

@@ -240,13 +240,18 @@ impl Context {
 
     /// The project of the compose file; or, where there is none, a project that only has the name `-p` gave.
     pub fn subject_or_name(&self) -> Result<Subject, Failure> {
-        self.subject(&[]).or_else(|failure| match self.named_project() {
+        self.subject(&[]).or_else(|failure| self.name_only(failure))
+    }
+
+    /// A project that only has the name `-p` gave, where `failure` says that there is no compose file.
+    fn name_only(&self, failure: Failure) -> Result<Subject, Failure> {
+        match self.named_project() {
             Some(name) if self.choice.files.is_empty() && failure.kind == Kind::Files => {
                 let project = Project { name, ..Project::default() };
                 Ok(Subject { project, files: Vec::new(), env_files: Vec::new(), stack: None })
             }
             _ => Err(failure),
-        })
+        }
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Options {
 pub struct Done {
     /// What was subject.
     pub subject: Subject,
+    /// Where it was done.
+    pub engine: Engine,
     /// The steps.
     pub plan: Plan,
     /// How long each service took to be ready; those that nothing was done to are not there.
@@ -78,14 +80,14 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     }
     let plan = up::plan(&subject.project, &observed, &wishes)?;
     if options.dry_run {
-        return Ok(Done { subject, plan, times: Times::new() });
+        return Ok(Done { subject, engine, plan, times: Times::new() });
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
-    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout)
+    let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout)
         .preparing(subject.stack.clone(), skip);
     hands.is_possible(&plan).await?;
     let times = apply(&plan, &hands, &context.events).await?;
-    Ok(Done { subject, plan, times })
+    Ok(Done { subject, engine, plan, times })
 }
 
 /// The service whose database is to be prepared, unless nothing of it is wanted.

@@ -63,7 +63,7 @@ fn as_nobody(site: &Site, words: &str) -> Option<Run> {
 #[test]
 fn mistakes_of_yaml() {
     refused("tab", "services:\n\tweb: {IDLE}", 3, &["compose.yaml:2:", "tabs"]);
-    refused("bracket", "services: {web: {IDLE", 3, &["compose.yaml:1:"]);
+    refused("bracket", "services: {web: {IDLE", 3, &["compose.yaml:", "'}'"]);
     refused("double", "services:\n  web: {IDLE}\n  web: {IDLE}", 3, &["compose.yaml:3:3", "web"]);
     refused("list", "- a\n- b", 3, &["compose.yaml"]);
     refused("empty", "", 3, &["compose.yaml"]);
