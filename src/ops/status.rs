@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::{Context, failures};
 use crate::base::Failure;
-use crate::compose;
 use crate::plan::observed::{Container, Health, Port, State};
 use crate::plan::{labels, up};
 
@@ -88,7 +87,7 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
         let drifted = service.is_some_and(|service| {
             container.labels.get(labels::VERSION).is_some_and(|v| v == labels::COMPOSE_VERSION)
                 && up::resolve(service, |other| first(other).map(|c| c.id.clone()))
-                    .is_none_or(|resolved| compose::service_hash(&resolved) != container.config_hash())
+                    .is_none_or(|resolved| up::hash(&resolved) != container.config_hash())
         });
         let known =
             !subject.is_written() || project.all_services().any(|(name, _)| name == container.service());
