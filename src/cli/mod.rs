@@ -163,7 +163,7 @@ pub fn main(
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
-        let result = runtime.block_on(Box::pin(run(cli.command, &context, &ui)));
+        let result = runtime.block_on(run(cli.command, &context, &ui));
         // A thread may still be reading standard input; nobody waits for it.
         runtime.shutdown_background();
         result
@@ -187,7 +187,7 @@ async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure
         Command::Up(up) => up.attach,
         _ => false,
     };
-    let work = Box::pin(dispatch(command, context, ui));
+    let work = dispatch(command, context, ui);
     if own_signals { work.await } else { unless_interrupted(work).await }
 }
 

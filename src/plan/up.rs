@@ -433,7 +433,7 @@ impl<'a> Work<'a> {
             }
             self.observed.of_service(other).next().map(|container| container.id.clone())
         })?;
-        Some(compose::service_hash(&resolved))
+        Some(hash(&resolved))
     }
 
     /// Why a container has to be replaced.
@@ -709,6 +709,20 @@ pub fn resolve(service: &Service, container_of: impl Fn(&str) -> Option<String>)
         *from = mode.map_or(id.clone(), |mode| format!("{id}:{mode}"));
     }
     Some(resolved)
+}
+
+/// The hash of a resolved service. That of the reference knows nothing of how `volumes_from` mounts (docker/compose
+/// `pkg/compose/convergence.go`, `resolveVolumeFrom`).
+pub fn hash(resolved: &Service) -> String {
+    if resolved.volumes_from.is_empty() {
+        return compose::service_hash(resolved);
+    }
+    let mut plain = resolved.clone();
+    for from in &mut plain.volumes_from {
+        let source = from.strip_prefix("container:").unwrap_or(from);
+        *from = source.split_once(':').map_or(source, |(source, _)| source).to_owned();
+    }
+    compose::service_hash(&plain)
 }
 
 /// Volumes of a container that the compose file does not name: their data moves to the replacement.

@@ -163,7 +163,10 @@ fn theirs_after_ours(name: &str, text: &str, number: usize) {
 }
 
 fn hashes_agree(name: &str, text: &str, number: usize) {
-    let site = site(name, text, number);
+    // `config --hash` of the reference does not read env files, so that it prints another hash than it labels
+    // containers with; ours is that of the label.
+    let text = text.replace("env_file: [one.env, {path: lost.env, required: false}], ", "");
+    let site = site(name, &text, number);
     let lines = |run: Run| {
         let mut lines: Vec<String> = run.out.lines().map(str::to_owned).collect();
         lines.sort();
