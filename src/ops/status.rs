@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::official::{self, Images};
 use super::{Context, Subject, failures};
 use crate::base::Failure;
-use crate::compose;
 use crate::engine::Engine;
 use crate::plan::observed::{Container, Health, Port, State};
 use crate::plan::{labels, up};
