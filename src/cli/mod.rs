@@ -3,7 +3,10 @@
 
 mod doctor;
 mod images;
+mod init;
+mod library;
 mod look;
+mod manual;
 mod options;
 mod project;
 mod run;
@@ -92,6 +95,9 @@ enum Images {
     Auto,
     Official,
     Source,
+    /// `config --images` without a value: their names.
+    #[value(skip)]
+    List,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -124,7 +130,12 @@ enum Command {
     Events(look::Events),
     Wait(look::Wait),
     Cp(run::Cp),
+    Init(init::Init),
+    Template(library::Templates),
+    Module(library::Modules),
+    Schema(library::Schema),
     Completions(project::Completions),
+    Man(manual::Man),
     Doctor(doctor::Doctor),
 }
 
@@ -161,20 +172,27 @@ pub fn main(
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let code = failure.kind.exit_code();
             if !matches!(failure.kind, Kind::Status(_)) {
-                ui.failure(&failure);
+                ui.failure(&as_seen_from_here(failure));
             }
-            ExitCode::from(failure.kind.exit_code())
+            ExitCode::from(code)
         }
     }
 }
 
 async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
-    let own_signals = matches!(command, Command::Exec(_) | Command::Run(_));
+    let own_signals = match &command {
+        Command::Exec(_) | Command::Run(_) => true,
+        Command::Up(up) => up.attach,
+        _ => false,
+    };
     let work = dispatch(command, context, ui);
-    if own_signals {
-        return work.await;
-    }
+    if own_signals { work.await } else { unless_interrupted(work).await }
+}
+
+/// Does the work, which a signal ends.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         result = work => result,
         signal = interruption() => Err(interrupted(signal)),
@@ -204,6 +222,14 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
+        Command::Init(init) => init.run(context, ui),
+        Command::Template(template) => template.run(context, ui),
+        Command::Module(module) => module.run(context, ui),
+        Command::Schema(schema) => {
+            schema.run(ui);
+            Ok(())
+        }
+        Command::Man(man) => man.run(Cli::command(), context, ui),
         Command::Completions(completions) => {
             completions.run(&mut Cli::command(), ui);
             Ok(())
@@ -276,7 +302,7 @@ fn context(
             profiles: global.profiles.clone(),
             env_files: global.env_files.clone(),
             images: match global.images {
-                Images::Auto => official::Images::Auto,
+                Images::Auto | Images::List => official::Images::Auto,
                 Images::Official => official::Images::Official,
                 Images::Source => official::Images::Source,
             },
@@ -285,6 +311,19 @@ fn context(
         lock_timeout: global.lock_timeout,
         command_line: words.join(" "),
     })
+}
+
+/// Paths as the user would write them: relative to the current directory, for what lies below it.
+fn as_seen_from_here(mut failure: Failure) -> Failure {
+    if let Ok(here) = std::env::current_dir() {
+        for place in &mut failure.places {
+            if let Ok(below) = place.path.strip_prefix(&here) {
+                place.path = below.to_path_buf();
+            }
+        }
+        failure.others = failure.others.into_iter().map(as_seen_from_here).collect();
+    }
+    failure
 }
 
 /// The developers' log: off unless asked for, by `-v` or by `RUST_LOG`.

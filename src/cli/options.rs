@@ -20,7 +20,9 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 
 /// `SERVICE=NUMBER`.
 pub(super) fn scale(text: &str) -> Result<(String, i64), String> {
-    let (service, number) = pair(text)?;
-    let number = number.parse().ok().filter(|number| *number >= 0).ok_or("write it as SERVICE=NUMBER")?;
-    Ok((service, number))
+    let read = |text: &str| {
+        let (service, number) = text.split_once('=')?;
+        Some((service.to_owned(), number.parse().ok().filter(|number| *number >= 0)?))
+    };
+    read(text).ok_or_else(|| "write it as SERVICE=NUMBER".to_owned())
 }

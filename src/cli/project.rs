@@ -36,9 +36,10 @@ struct List {
     /// Names of the networks
     #[arg(long)]
     networks: bool,
-    /// Names of the images
-    #[arg(long)]
-    images: bool,
+    /// Names of the images; with a value, the option for every command
+    // One option for both: clap hands the value of a global option's namesake to the global one.
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_value = "auto", default_missing_value = "list")]
+    images: super::Images,
     /// Names of the profiles
     #[arg(id = "list_profiles", long = "profiles")]
     profiles: bool,
@@ -76,7 +77,7 @@ impl Config {
             lines(print::volumes(&project))
         } else if list.networks {
             lines(print::networks(&project))
-        } else if list.images {
+        } else if list.images == super::Images::List {
             lines(print::images(&project))
         } else if list.profiles {
             lines(print::profiles(&project))

@@ -53,6 +53,16 @@ pub enum Error {
         /// The version of this engine.
         has: String,
     },
+    /// A `post_start` or `pre_stop` command did not end well.
+    #[error("`{command}` exited with {code}{}{said}", if said.is_empty() { "" } else { ": " })]
+    Hook {
+        /// The command.
+        command: String,
+        /// Its exit code.
+        code: i64,
+        /// What it wrote.
+        said: String,
+    },
     /// A configuration that no engine can carry out.
     #[error("{0}")]
     Impossible(String),
@@ -66,8 +76,9 @@ impl Error {
             E::DockerResponseServerError { status_code, message } => {
                 Self::Refused { status: status_code, message: tidy(&message) }
             }
-            E::DockerStreamError { error } => Self::Refused { status: 500, message: tidy(&error) },
-            E::DockerContainerWaitError { error, .. } => Self::Refused { status: 500, message: tidy(&error) },
+            E::DockerStreamError { error } | E::DockerContainerWaitError { error, .. } => {
+                Self::Refused { status: 500, message: tidy(&error) }
+            }
             E::JsonDataError { .. } | E::JsonSerdeError { .. } | E::StrParseError { .. } => {
                 Self::Nonsense { doing, source: Box::new(error) }
             }

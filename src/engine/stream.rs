@@ -227,11 +227,11 @@ impl Engine {
         }
         match self.exit_code(&attached.what).await? {
             0 => Ok(()),
-            code => Err(Error::Impossible(format!(
-                "`{}` exited with {code}: {}",
-                command.argv.join(" "),
-                String::from_utf8_lossy(&said).trim()
-            ))),
+            code => Err(Error::Hook {
+                command: command.argv.join(" "),
+                code,
+                said: String::from_utf8_lossy(&said).trim().to_owned(),
+            }),
         }
     }
 }

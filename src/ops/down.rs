@@ -11,6 +11,7 @@ use crate::plan::{Plan, down};
 /// the containers say what belongs to the project, if `-p` names it.
 pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Result<Plan, Failure> {
     let subject = context.subject_or_name()?;
+    subject.knows(&wishes.targets)?;
     let engine = context.engine().await?;
     let _lock = if dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
     let known = subject.is_written();

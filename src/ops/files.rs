@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::compose::{FileKind, Files};
 
@@ -31,8 +32,13 @@ impl Files for Disk {
     }
 
     fn stdin(&self) -> io::Result<Vec<u8>> {
+        // It can be read once only, and a command may look at the project more than once.
+        static READ: OnceLock<Vec<u8>> = OnceLock::new();
+        if let Some(bytes) = READ.get() {
+            return Ok(bytes.clone());
+        }
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok(READ.get_or_init(|| bytes).clone())
     }
 }

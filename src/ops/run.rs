@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::apply::apply;
-use super::look::running;
+use super::inputs;
+use super::look::{existing, running};
 use super::up::{self, Hands};
 use super::{Context, failures, observe};
 use crate::base::{Failure, Kind};
@@ -158,7 +159,11 @@ pub async fn run<T>(
     let options = up::Options::for_run(&one_off.service, one_off.no_deps, one_off.build, wait_timeout);
     let plan = up::plan_for_run(project, &observed, &one_off.service, &options)?;
     let hands = Hands::new(context, engine.clone(), &subject, &observed, wait_timeout);
-    hands.ports_are_free(&plan).await?;
+    let missing = inputs::missing(project, &one_off.service, service, context.engine_is_here());
+    if !missing.is_empty() {
+        return Err(Failure::all(missing));
+    }
+    hands.is_possible(&plan).await?;
     apply(&plan, &hands, &context.events).await?;
     let service = altered(service, one_off, terminal);
     let slug = slug();
@@ -262,7 +267,7 @@ fn altered(service: &Service, one_off: &OneOff, terminal: Terminal) -> Service {
         service.ports.clear();
     }
     service.container_name.clear();
-    service.restart = "no".to_owned();
+    "no".clone_into(&mut service.restart);
     service.deploy = service.deploy.map(|mut deploy| {
         deploy.restart_policy = None;
         deploy
@@ -297,7 +302,12 @@ pub async fn copy(
     follow_link: bool,
 ) -> Result<(), Failure> {
     let engine = context.engine().await?;
-    let container_of = async |service: &str| running(context, &engine, service, index).await;
+    // One that does not run has files too.
+    let container_of = async |service: &str| {
+        let found = existing(context, &engine, service, index).await?;
+        let none = || Failure::new(Kind::Failed, format!("service `{service}` has no container"));
+        found.into_iter().next().ok_or_else(none)
+    };
     match (from, to) {
         (End::There { service, path }, End::Here(target)) => {
             let container = container_of(service).await?;

@@ -7,7 +7,7 @@ use super::up::Hands;
 use super::{Context, failures};
 use crate::base::Failure;
 use crate::plan::turn::{self, Turn};
-use crate::plan::{Plan, down};
+use crate::plan::{Observed, Plan, down};
 
 /// How the containers are turned.
 #[derive(Debug, Clone)]
@@ -27,16 +27,11 @@ pub struct Options {
 /// Turns the containers of a project.
 pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<Plan, Failure> {
     let subject = context.subject_or_name()?;
-    for service in &options.services {
-        let known = subject.project.all_services().any(|(name, _)| name == service);
-        if subject.is_written() && !known {
-            return Err(failures::no_service(service, &subject.project));
-        }
-    }
+    subject.knows(&options.services)?;
     let engine = context.engine().await?;
     let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
-    let mut observed = crate::plan::Observed::default();
-    observed.containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    let observed = Observed { containers, ..Observed::default() };
     let order = down::order((subject.is_written()).then_some(&subject.project), &observed);
     let plan = turn::plan(&observed, &order, &options.services, turn, options.grace, options.wait);
     if options.dry_run {
@@ -44,7 +39,7 @@ pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<P
     }
     let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout);
     if matches!(turn, Turn::Start | Turn::Restart) {
-        hands.ports_are_free(&plan).await?;
+        hands.is_possible(&plan).await?;
     }
     apply(&plan, &hands, &context.events).await?;
     Ok(plan)

@@ -1,6 +1,7 @@
 //! From what is there to what the compose file wants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::time::Duration;
 
 use crate::base::{Failure, Kind};
@@ -73,6 +74,7 @@ pub fn plan(project: &Project, observed: &Observed, wishes: &Wishes) -> Result<P
         awaited: BTreeMap::new(),
         prepared: None,
     };
+    // Images come first: one that cannot be had leaves no network or volume behind.
     work.plan_networks(&order)?;
     work.plan_volumes(&order)?;
     for name in &order.services {
@@ -194,7 +196,8 @@ impl<'a> Work<'a> {
                 }
                 None if ours.is_empty() => {
                     let act = Act::CreateNetwork { key: key.clone(), name: wanted.name.clone() };
-                    NetworkState::Made(self.plan.add(act, Cause::Missing, Vec::new()))
+                    let after = self.images.values().copied().collect();
+                    NetworkState::Made(self.plan.add(act, Cause::Missing, after))
                 }
                 None => NetworkState::Remade { old: ours.into_iter().cloned().collect(), step: None },
             };
@@ -262,7 +265,7 @@ impl<'a> Work<'a> {
                 }
                 None => {
                     let act = Act::CreateVolume { key: key.clone(), name: wanted.name.clone() };
-                    let step = self.plan.add(act, Cause::Missing, Vec::new());
+                    let step = self.plan.add(act, Cause::Missing, self.images.values().copied().collect());
                     self.volumes.insert(key.clone(), step);
                 }
                 Some(_) if wanted.external => {}
@@ -308,9 +311,11 @@ impl<'a> Work<'a> {
             .hint("take `container_name` away, or `scale`"));
         }
         let crew = self.muster(name);
+        // Their names may be the ones that new containers are to have.
+        let mut cleared = Vec::new();
         for container in &crew.left_behind {
             let stop = container.state.is_up().then(|| self.stop(container, Cause::LeftBehind, Vec::new()));
-            self.remove(container, Cause::LeftBehind, stop.unwrap_or(usize::MAX));
+            cleared.push(self.remove(container, Cause::LeftBehind, stop.unwrap_or(usize::MAX)));
         }
         let mut named = BTreeMap::new();
         for (container, to) in &crew.unnamed {
@@ -326,7 +331,7 @@ impl<'a> Work<'a> {
         let mut to_start = Vec::new();
         for number in 1..=replicas {
             let Some(&container) = crew.kept.get(&number) else {
-                let step = self.create(name, number, None, Vec::new());
+                let step = self.create(name, number, None, Vec::new(), &cleared);
                 created.push(step);
                 let container = names::container(&project.name, name, service, number);
                 let target = Target { service: name.to_owned(), name: container, id: None };
@@ -335,7 +340,7 @@ impl<'a> Work<'a> {
             };
             let rename = named.get(&container.id).copied();
             if let Some(cause) = self.divergence(name, service, container, hash.as_deref()) {
-                let (target, last) = self.replace(name, service, container, number, &cause);
+                let (target, last) = self.replace(name, service, container, number, &cause, &cleared);
                 created.push(last);
                 to_start.push((target, cause, vec![last]));
                 self.replaced.insert(name.to_owned());
@@ -401,11 +406,12 @@ impl<'a> Work<'a> {
         }
         for container in temporary {
             let number = container.number().max(1);
-            if crew.kept.contains_key(&number) {
-                crew.left_behind.push(container);
-            } else {
-                crew.kept.insert(number, container);
-                crew.unnamed.push((container, names::container(&project.name, name, service, number)));
+            match crew.kept.entry(number) {
+                Entry::Occupied(_) => crew.left_behind.push(container),
+                Entry::Vacant(free) => {
+                    free.insert(container);
+                    crew.unnamed.push((container, names::container(&project.name, name, service, number)));
+                }
             }
         }
         crew
@@ -427,7 +433,7 @@ impl<'a> Work<'a> {
             }
             self.observed.of_service(other).next().map(|container| container.id.clone())
         })?;
-        Some(compose::service_hash(&resolved))
+        Some(hash(&resolved))
     }
 
     /// Why a container has to be replaced.
@@ -468,10 +474,10 @@ impl<'a> Work<'a> {
             let attached = container.networks.get(&network.name);
             let same = match (self.networks.get(key), attached) {
                 (Some(NetworkState::Kept { id }), Some(attached)) => attached.is_empty() || attached == id,
-                // Not attached at all: the create was cut short between the first network and the others.
-                (Some(NetworkState::Kept { .. }), None) => false,
-                (Some(NetworkState::Made(_) | NetworkState::Remade { .. }), _) => false,
                 (None, _) => true,
+                // The network is new; or the container is not attached at all, as its creation was cut short
+                // between the first network and the others.
+                (Some(_), _) => false,
             };
             if !same {
                 return Some(Cause::NetworkChanged(network.name.clone()));
@@ -594,10 +600,12 @@ impl<'a> Work<'a> {
         number: u32,
         replaces: Option<&Container>,
         inherit: Vec<(String, String)>,
+        cleared: &[usize],
     ) -> usize {
         let project = self.project;
         let service = &project.services[name];
         let mut after: Vec<usize> = self.images.get(name).copied().into_iter().collect();
+        after.extend(cleared);
         for key in service.networks.keys() {
             after.extend(match self.networks.get(key) {
                 Some(NetworkState::Made(step)) => Some(*step),
@@ -629,10 +637,11 @@ impl<'a> Work<'a> {
         old: &Container,
         number: u32,
         cause: &Cause,
+        cleared: &[usize],
     ) -> (Target, usize) {
         let inherit =
             if self.wishes.renew_anonymous_volumes { Vec::new() } else { anonymous_volumes(old, service) };
-        let create = self.create(name, number, Some(old), inherit);
+        let create = self.create(name, number, Some(old), inherit, cleared);
         self.plan.steps[create].cause = cause.clone();
         let stop = if old.state.is_up() { self.stop(old, Cause::Replaced, vec![create]) } else { create };
         let remove = self.remove(old, Cause::Replaced, stop);
@@ -700,6 +709,20 @@ pub fn resolve(service: &Service, container_of: impl Fn(&str) -> Option<String>)
         *from = mode.map_or(id.clone(), |mode| format!("{id}:{mode}"));
     }
     Some(resolved)
+}
+
+/// The hash of a resolved service. That of the reference knows nothing of how `volumes_from` mounts (docker/compose
+/// `pkg/compose/convergence.go`, `resolveVolumeFrom`).
+pub fn hash(resolved: &Service) -> String {
+    if resolved.volumes_from.is_empty() {
+        return compose::service_hash(resolved);
+    }
+    let mut plain = resolved.clone();
+    for from in &mut plain.volumes_from {
+        let source = from.strip_prefix("container:").unwrap_or(from);
+        *from = source.split_once(':').map_or(source, |(source, _)| source).to_owned();
+    }
+    compose::service_hash(&plain)
 }
 
 /// Volumes of a container that the compose file does not name: their data moves to the replacement.

@@ -8,6 +8,14 @@
     reason = "a test may end at once and may speak"
 )]
 
+mod bad_input;
 mod build;
+mod conditions;
+mod faults;
+mod interop;
+mod life;
+mod made;
 mod postgres;
 mod pull;
+mod site;
+mod words;

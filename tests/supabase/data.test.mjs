@@ -229,6 +229,10 @@ test('browsers may call from anywhere: preflight', async () => {
   }
 });
 
+test('nothing else is served: neither the studio nor its configuration', async () => {
+  for (const path of ['/', '/_system/config', '/_system/info', '/rest', '/pg/tables']) assert.ok([403, 404].includes((await fetch(API_URL + path)).status), path);
+});
+
 test('/health', async () => {
   assert.deepEqual(await (await fetch(`${API_URL}/health`)).json(), { status: 'ok' });
 });

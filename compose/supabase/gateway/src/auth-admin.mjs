@@ -15,7 +15,7 @@ export class AuthAdmin {
     Object.assign(this, { sql, keys, mailer });
     this.externalUrl = settings.externalUrl;
     this.siteUrl = config.auth?.site_url || 'http://127.0.0.1:3000';
-    this.codeLength = config.auth?.email?.otp_length ?? 6;
+    this.codeLength = Number(config.auth?.email?.otp_length) || 6;
   }
 
   /** An answer, or null if the path is not ours. */

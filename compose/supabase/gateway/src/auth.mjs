@@ -20,7 +20,7 @@ export class Auth {
     this.anonymous = auth.enable_anonymous_sign_ins ?? true;
     this.signup = auth.enable_signup ?? true;
     this.confirmations = auth.email?.enable_confirmations ?? false;
-    this.codeLength = auth.email?.otp_length ?? 6;
+    this.codeLength = Number(auth.email?.otp_length) || 6;
     this.pauseBetweenMails = milliseconds(auth.email?.max_frequency ?? '1m');
   }
 

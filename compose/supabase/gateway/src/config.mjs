@@ -151,6 +151,34 @@ export function liteConfig(config, settings) {
   };
 }
 
+/**
+ * Build with a config whose rejected values are left out one by one: a value of the wrong type in config.toml must not stop the stack.
+ * `build` throws what @supabase/lite throws: an error with `errors`, the first of which names the place ("/auth/jwt_expiry").
+ */
+export function acceptedConfig(config, build, warn) {
+  let rest = config;
+  for (;;) {
+    try {
+      return build(rest);
+    } catch (error) {
+      const { instanceLocation: place, error: why } = error.errors?.[0] ?? {};
+      const keys = place?.split('/').slice(1) ?? [];
+      const smaller = keys.length ? without(rest, keys) : rest;
+      if (JSON.stringify(smaller) === JSON.stringify(rest)) throw error;
+      warn(`supabase/config.toml: ${keys.join('.')} is not accepted (${why}); its default is used`);
+      rest = smaller;
+    }
+  }
+}
+
+function without(object, [key, ...rest]) {
+  if (!isTable(object) || !(key in object)) return object;
+  const { [key]: value, ...others } = object;
+  const smaller = rest.length ? without(value, rest) : undefined;
+  if (rest.length && smaller !== value) return { ...others, [key]: smaller };
+  return others;
+}
+
 /** Paths of mail templates are relative to the project's root; many projects write them relative to supabase/. */
 export function mailTemplates(config, projectDir) {
   return Object.fromEntries(Object.entries(config.auth?.email?.template ?? {}).map(([name, template]) => {

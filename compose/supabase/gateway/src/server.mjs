@@ -1,5 +1,6 @@
 // The one address of the stack, like Kong or Envoy in the official one. /rest/v1, /auth/v1 and /storage/v1 are @supabase/lite's App with what supabase-js needs beside it;
 // /functions/v1, /realtime/v1 and /pg go on to their services.
+import { once } from 'node:events';
 import http from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { App } from '@supabase/lite';
@@ -8,7 +9,7 @@ import postgres from 'postgres';
 import { AuthAdmin } from './auth-admin.mjs';
 import { Auth } from './auth.mjs';
 import { seedBuckets } from './buckets.mjs';
-import { liteConfig, load, mailTemplates } from './config.mjs';
+import { acceptedConfig, liteConfig, load, mailTemplates } from './config.mjs';
 import { Keys } from './keys.mjs';
 import { Mailer } from './mail.mjs';
 import { ObjectStore } from './object-store.mjs';
@@ -20,10 +21,6 @@ import { Storage } from './storage.mjs';
 import { studio } from './studio.mjs';
 
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));
-// A restart of the database ends its connections; whoever waits for an answer gets an error, the gateway lives on.
-process.on('unhandledRejection', (error) => console.error(error));
-process.on('uncaughtException', (error) => console.error(error));
-
 const { settings, config, warnings } = load();
 for (const warning of warnings) console.warn(`warning: ${warning}`);
 
@@ -32,11 +29,15 @@ await untilAnswered(sql);
 const keys = await Keys.create(settings);
 const mailer = new Mailer({ settings, config, sql, templates: mailTemplates(config, settings.projectDir) });
 
-const app = new App({
-  ...liteConfig(config, settings),
-  connection: createPostgresConnection({ url: settings.databaseUrl }),
-  options: { server: { admin: true, apiKeys: { resolver: keys.resolver } } },
-});
+const app = acceptedConfig(
+  liteConfig(config, settings),
+  (accepted) => new App({
+    ...accepted,
+    connection: createPostgresConnection({ url: settings.databaseUrl }),
+    options: { server: { admin: true, apiKeys: { resolver: keys.resolver } } },
+  }),
+  (warning) => console.warn(`warning: ${warning}`),
+);
 app._mailer = mailer;
 const store = new ObjectStore({ root: '/var/lib/storage', sql });
 app._storageAdapter = store;
@@ -65,7 +66,9 @@ async function api(incoming) {
     if (incoming.method === 'OPTIONS') return preflight(incoming);
     return (await authAdmin.fetch(request)) ?? auth.fetch(request);
   }
-  return lite(request);
+  if (url.pathname.startsWith('/rest/v1')) return lite(request);
+  // @supabase/lite answers more (its studio, its configuration with the database's password): that is for the studio's port alone.
+  return json({ message: `no route matched: ${url.pathname}` }, 404);
 }
 
 async function health() {
@@ -105,5 +108,10 @@ const server = http.createServer((request, response) => {
 });
 server.on('upgrade', (request, socket, head) => proxy.upgrade(request, socket, head));
 await seedBuckets({ sql, config, settings, storage, store });
-server.listen(settings.port, '0.0.0.0', () => console.log(`API ready after ${Math.round(performance.now())} ms: ${settings.externalUrl}`));
-http.createServer(guarded(studio(app))).listen(settings.studioPort, '0.0.0.0');
+const studioServer = http.createServer(guarded(studio(app)));
+await Promise.all([once(server.listen(settings.port, '0.0.0.0'), 'listening'), once(studioServer.listen(settings.studioPort, '0.0.0.0'), 'listening')]);
+console.log(`API ready after ${Math.round(performance.now())} ms: ${settings.externalUrl}`);
+
+// From here on nothing ends the gateway: when the database restarts, whoever waits for an answer gets an error.
+process.on('unhandledRejection', (error) => console.error(error));
+process.on('uncaughtException', (error) => console.error(error));

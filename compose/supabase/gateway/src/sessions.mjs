@@ -30,7 +30,7 @@ export class Sessions {
     this.sql = sql;
     this.keys = keys;
     this.issuer = `${settings.externalUrl}/auth/v1`;
-    this.lifetime = config.auth?.jwt_expiry ?? 3600;
+    this.lifetime = Number(config.auth?.jwt_expiry) || 3600;
     this.hook = hookFunction(config.auth?.hook?.custom_access_token);
   }
 

@@ -2,13 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isLoopbackHostname } from '@supabase/lite';
+import { json } from './responses.mjs';
 
 const FILES = path.join(path.dirname(fileURLToPath(import.meta.resolve('@supabase/lite'))), 'static');
 const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.ico': 'image/x-icon', '.svg': 'image/svg+xml' };
 
 export const studio = (app) => async (request) => {
-  const { pathname } = new URL(request.url);
-  if (!pathname.startsWith('/static/')) return app.fetch(request, { peerAddress: '127.0.0.1' });
+  const { hostname, pathname } = new URL(request.url);
+  // A page elsewhere must not get here by a name of its own that leads to this machine.
+  if (!isLoopbackHostname(hostname) && !hostname.endsWith('.localhost')) return json({ message: `the studio is for this machine only, not for ${hostname}` }, 403);
+  if (!pathname.startsWith('/static/')) return app.fetch(asLocalhost(request), { peerAddress: '127.0.0.1' });
   const file = path.join(FILES, path.normalize(decodeURIComponent(pathname.slice('/static'.length))));
   if (!file.startsWith(FILES)) return new Response(null, { status: 404 });
   try {
@@ -17,3 +21,14 @@ export const studio = (app) => async (request) => {
     return new Response(null, { status: 404 });
   }
 };
+
+/** Names below .localhost lead to this machine by definition, but @supabase/lite does not know. */
+function asLocalhost(request) {
+  const url = new URL(request.url);
+  if (!url.hostname.endsWith('.localhost')) return request;
+  const headers = new Headers(request.headers);
+  headers.set('host', 'localhost');
+  if (headers.get('origin') === url.origin) headers.delete('origin');
+  url.host = 'localhost';
+  return new Request(url, { method: request.method, headers, body: request.body, duplex: 'half' });
+}

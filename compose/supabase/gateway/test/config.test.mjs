@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { bucketsOf, bytes, liteConfig, milliseconds, parseConfig, parseDotenv } from '../src/config.mjs';
+import { App } from '@supabase/lite';
+import { acceptedConfig, bucketsOf, bytes, liteConfig, milliseconds, parseConfig, parseDotenv } from '../src/config.mjs';
 
 const settings = { port: 54321, databaseUrl: 'postgres://x', jwtSecret: 's', publishableKey: 'p', secretKey: 'k', projectDir: '/nowhere' };
 const stock = readFileSync(new URL('fixtures/stock-config.toml', import.meta.url), 'utf8');
@@ -52,4 +53,30 @@ test('sizes and durations', () => {
 
 test('.env', () => {
   assert.deepEqual(parseDotenv('A=1\nexport B="two words" # x\n# C=3\nD=plain # comment\nE=\'x\'\n'), { A: '1', B: 'two words', D: 'plain', E: 'x' });
+});
+
+test('values that @supabase/lite refuses are left out, and named', () => {
+  const { config } = parseConfig(`
+[api]
+max_rows = "many"
+[auth]
+jwt_expiry = "1h"
+[auth.email]
+otp_length = "six"
+[auth.sessions]
+timebox = "24h"
+[auth.external.github]
+enabled = true
+client_id = "id"
+secret = "secret"
+redirect_uri = "http://127.0.0.1:54321/auth/v1/callback"
+url = ""
+skip_nonce_check = false
+email_optional = false`);
+  const warnings = [];
+  const app = acceptedConfig(liteConfig(config, settings), (accepted) => new App({ ...accepted, connection: {} }), (warning) => warnings.push(warning));
+  assert.equal(app.config.auth.external.github.client_id, 'id');
+  assert.equal(app.config.auth.jwt_expiry, 3600);
+  for (const key of ['api.max_rows', 'auth.jwt_expiry', 'auth.email.otp_length']) assert.ok(warnings.some((warning) => warning.includes(key)), `${key}: ${warnings}`);
+  assert.equal(warnings.length, 3, warnings.join('\n'));
 });

@@ -1,0 +1,38 @@
+# The two commands of README.md, and the few that developers add. Everything else is a script in tests/.
+
+SAMPLE := sample
+
+# Without a binary given from outside, cargo makes one; it knows what is out of date.
+ifndef DEVENV
+DEVENV := $(CURDIR)/target/release/devenv
+BUILD := build
+endif
+
+.PHONY: up down test fast bench build clean
+
+# From a bare machine to a running stack: the binary, the engine, the base image, the sample project.
+up: $(BUILD)
+	$(DEVENV) doctor --fix
+	$(DEVENV) init --template supabase --name sample $(SAMPLE)
+	$(DEVENV) -C $(SAMPLE) up
+
+down: $(BUILD)
+	$(DEVENV) -C $(SAMPLE) down
+
+# Everything that CI runs.
+test:
+	tests/run.sh
+
+# What needs no engine.
+fast:
+	cargo test --lib --test cli --test layering
+
+bench: $(BUILD)
+	cargo bench
+
+build:
+	cargo build --release --locked
+
+clean:
+	cargo clean
+	rm -rf $(SAMPLE)

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# All tests, in the order in which they fail soonest. Installs what it needs (Debian or Ubuntu, as root) and
+# says how long each part took. With names of parts as arguments it runs only those.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+parts=(tools format binary engine lint scripts node unit readme sample peers live corpus)
+wanted=("$@")
+summary=()
+
+runs() { [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $1 "* ]]; }
+
+part() {
+  local name=$1 began=$SECONDS
+  shift
+  runs "$name" || return 0
+  printf '\n━━━ %s\n' "$name"
+  "$@"
+  summary+=("$(printf '%-8s %4d s' "$name" $((SECONDS - began)))")
+}
+
+# Runs as another process would: no prompts, no colours, messages in English.
+export CI=true NO_COLOR=1 LC_ALL=C.UTF-8
+devenv=$PWD/target/release/devenv
+clone=$PWD/target/readme
+sample=$clone/sample
+# Beside a stack on the usual ports, not in its way.
+export API_PORT=55321 STUDIO_PORT=55323 DB_PORT=55322 MAIL_PORT=55324
+
+tools() {
+  local missing=()
+  command -v shellcheck >/dev/null || missing+=(shellcheck)
+  command -v node >/dev/null || missing+=(nodejs npm)
+  command -v docker-registry >/dev/null || missing+=(docker-registry)
+  command -v git >/dev/null || missing+=(git)
+  [ ${#missing[@]} -eq 0 ] && return 0
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  # The tests start registries of their own.
+  if [ -d /run/systemd/system ]; then systemctl disable --quiet --now docker-registry || true; fi
+}
+
+format() { cargo fmt --check; }
+
+binary() { cargo build --release --locked; }
+
+engine() { "$devenv" doctor --fix; }
+
+lint() { cargo clippy --locked --all-targets -- --deny warnings; }
+
+scripts() {
+  # The folder of a template may hold scripts without an extension: the first line tells.
+  git ls-files -z | xargs -0 grep -lZ '^#!.*\(sh\|bash\)$' -- 2>/dev/null | xargs -0 shellcheck
+}
+
+node() {
+  local folder
+  for folder in compose/supabase/{gateway,realtime,functions}; do
+    (cd "$folder" && npm ci --silent --no-fund --no-audit && npm test --silent)
+  done
+}
+
+unit() { cargo test --locked --lib --bins --test cli --test layering; }
+
+# Every command of the README, in order, in a clone that stands for a new user's. It leaves the sample stack
+# running for the next part.
+readme() {
+  rm -rf "$clone"
+  git clone -q . "$clone"
+  cp Makefile README.md "$clone/"
+  # shellcheck disable=SC2016 # awk's own fields
+  awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on' README.md >"$clone/readme.sh"
+  (cd "$clone" && DEVENV=$devenv PATH=${devenv%/*}:$PATH bash -euxo pipefail readme.sh)
+}
+
+sample() {
+  local variables
+  variables=$("$devenv" -C "$sample" status -o env)
+  # Values that the tests find in their environment.
+  set -a
+  eval "$variables"
+  set +a
+  export FUNCTIONS_DIR=$sample/supabase/functions
+  (cd tests/supabase && npm ci --silent --no-fund --no-audit && npm test --silent)
+  "$devenv" -C "$sample" down --volumes --yes
+}
+
+live() { cargo test --locked --test live; }
+
+peers() { tests/peers/fetch.sh; }
+
+corpus() {
+  local judge=../shared/corpus/compose/judge
+  if [ -e "$judge" ]; then
+    python3 "$judge" --program "$devenv"
+  else
+    echo "no corpus beside the project: nothing to judge"
+  fi
+}
+
+cleanup() {
+  if [ -d "$sample" ] && [ -x "$devenv" ]; then "$devenv" -C "$sample" down --volumes --yes --quiet || true; fi
+}
+trap cleanup EXIT
+
+for name in "${parts[@]}"; do
+  part "$name" "$name"
+done
+printf '\n━━━ all passed in %d s\n' "$SECONDS"
+printf '%s\n' "${summary[@]}"
