@@ -144,6 +144,7 @@ mod tests {
             name: format!("shop-{service}-1"),
             state: State::Running,
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            networks: [("shop_default".to_owned(), "n".to_owned())].into(),
             ..Container::default()
         }
     }
