@@ -1,17 +1,22 @@
 # The two commands of README.md, and the few that developers add. Everything else is a script in tests/.
 
-DEVENV := $(CURDIR)/target/release/devenv
 SAMPLE := sample
 
-.PHONY: up down test fast bench clean
+# Without a binary given from outside, cargo makes one; it knows what is out of date.
+ifndef DEVENV
+DEVENV := $(CURDIR)/target/release/devenv
+BUILD := build
+endif
+
+.PHONY: up down test fast bench build clean
 
 # From a bare machine to a running stack: the binary, the engine, the base image, the sample project.
-up: $(DEVENV)
+up: $(BUILD)
 	$(DEVENV) doctor --fix
 	$(DEVENV) init --template supabase --name sample $(SAMPLE)
 	$(DEVENV) -C $(SAMPLE) up
 
-down: $(DEVENV)
+down: $(BUILD)
 	$(DEVENV) -C $(SAMPLE) down
 
 # Everything that CI runs.
@@ -22,14 +27,12 @@ test:
 fast:
 	cargo test --lib --test cli --test layering
 
-bench: $(DEVENV)
+bench: $(BUILD)
 	cargo bench
+
+build:
+	cargo build --release --locked
 
 clean:
 	cargo clean
 	rm -rf $(SAMPLE)
-
-# Cargo knows what is out of date; make only knows how to ask it.
-.PHONY: FORCE
-$(DEVENV): FORCE
-	cargo build --release --locked

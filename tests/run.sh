@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=(tools format binary engine lint scripts node unit stack sample peers live corpus)
+parts=(tools format binary engine lint scripts node unit readme sample peers live corpus)
 wanted=("$@")
 summary=()
 
@@ -22,7 +22,8 @@ part() {
 # Runs as another process would: no prompts, no colours, messages in English.
 export CI=true NO_COLOR=1 LC_ALL=C.UTF-8
 devenv=$PWD/target/release/devenv
-sample=$PWD/target/test-sample
+clone=$PWD/target/readme
+sample=$clone/sample
 # Beside a stack on the usual ports, not in its way.
 export API_PORT=55321 STUDIO_PORT=55323 DB_PORT=55322 MAIL_PORT=55324
 
@@ -61,11 +62,15 @@ node() {
 
 unit() { cargo test --locked --lib --bins --test cli --test layering; }
 
-# The sample stack, which the tests of the next parts use.
-stack() {
-  rm -rf "$sample"
-  "$devenv" init --template supabase --name devenv-test "$sample"
-  "$devenv" -C "$sample" up
+# Every command of the README, in order, in a clone that stands for a new user's. It leaves the sample stack
+# running for the next part.
+readme() {
+  rm -rf "$clone"
+  git clone -q . "$clone"
+  cp Makefile README.md "$clone/"
+  # shellcheck disable=SC2016 # awk's own fields
+  awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on' README.md >"$clone/readme.sh"
+  (cd "$clone" && DEVENV=$devenv PATH=${devenv%/*}:$PATH bash -euxo pipefail readme.sh)
 }
 
 sample() {
@@ -75,6 +80,7 @@ sample() {
   set -a
   eval "$variables"
   set +a
+  export FUNCTIONS_DIR=$sample/supabase/functions
   (cd tests/supabase && npm ci --silent --no-fund --no-audit && npm test --silent)
   "$devenv" -C "$sample" down --volumes --yes
 }

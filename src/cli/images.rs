@@ -26,6 +26,7 @@ pub(super) struct Build {
     pull: bool,
     /// Set a build argument; without a value it is taken from the environment (repeatable)
     #[arg(long, value_name = "NAME[=VALUE]")]
+    #[allow(clippy::struct_field_names, reason = "the option is called so")]
     build_arg: Vec<String>,
     /// Say what would be done
     #[arg(long)]

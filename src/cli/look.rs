@@ -24,7 +24,7 @@ pub(super) struct Logs {
     follow: bool,
     /// Only so many lines from the end of each
     #[arg(short = 'n', long, value_name = "N", value_parser = tail)]
-    tail: Option<Tail>,
+    tail: Option<LineCount>,
     /// Only what is younger (`10m`, `2h30m`)
     #[arg(long, value_name = "SPAN", value_parser = options::span)]
     since: Option<Duration>,
@@ -43,13 +43,13 @@ pub(super) struct Logs {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Tail(Option<usize>);
+struct LineCount(Option<usize>);
 
-fn tail(text: &str) -> Result<Tail, String> {
+fn tail(text: &str) -> Result<LineCount, String> {
     if text == "all" {
-        return Ok(Tail(None));
+        return Ok(LineCount(None));
     }
-    text.parse().map(|count| Tail(Some(count))).map_err(|_| "a number of lines, or `all`".to_owned())
+    text.parse().map(|count| LineCount(Some(count))).map_err(|_| "a number of lines, or `all`".to_owned())
 }
 
 impl Logs {
@@ -134,7 +134,8 @@ pub(super) struct Port {
     /// The service
     service: String,
     /// The port inside its container
-    port: u16,
+    #[arg(value_name = "PORT")]
+    inside: u16,
     /// tcp, udp or sctp
     #[arg(long, default_value = "tcp")]
     protocol: String,
@@ -145,7 +146,7 @@ pub(super) struct Port {
 
 impl Port {
     pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
-        let address = look::port(context, &self.service, self.port, &self.protocol, self.index).await?;
+        let address = look::port(context, &self.service, self.inside, &self.protocol, self.index).await?;
         if ui.wants_json() {
             ui.json(&json!({ "version": 1, "address": address }));
         } else {

@@ -3,7 +3,10 @@
 
 mod doctor;
 mod images;
+mod init;
+mod library;
 mod look;
+mod manual;
 mod options;
 mod project;
 mod run;
@@ -127,7 +130,12 @@ enum Command {
     Events(look::Events),
     Wait(look::Wait),
     Cp(run::Cp),
+    Init(init::Init),
+    Template(library::Templates),
+    Module(library::Modules),
+    Schema(library::Schema),
     Completions(project::Completions),
+    Man(manual::Man),
     Doctor(doctor::Doctor),
 }
 
@@ -164,10 +172,11 @@ pub fn main(
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let code = failure.kind.exit_code();
             if !matches!(failure.kind, Kind::Status(_)) {
-                ui.failure(&failure);
+                ui.failure(&as_seen_from_here(failure));
             }
-            ExitCode::from(failure.kind.exit_code())
+            ExitCode::from(code)
         }
     }
 }
@@ -213,6 +222,14 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
+        Command::Init(init) => init.run(context, ui),
+        Command::Template(template) => template.run(context, ui),
+        Command::Module(module) => module.run(context, ui),
+        Command::Schema(schema) => {
+            schema.run(ui);
+            Ok(())
+        }
+        Command::Man(man) => man.run(Cli::command(), context, ui),
         Command::Completions(completions) => {
             completions.run(&mut Cli::command(), ui);
             Ok(())
@@ -294,6 +311,19 @@ fn context(
         lock_timeout: global.lock_timeout,
         command_line: words.join(" "),
     })
+}
+
+/// Paths as the user would write them: relative to the current directory, for what lies below it.
+fn as_seen_from_here(mut failure: Failure) -> Failure {
+    if let Ok(here) = std::env::current_dir() {
+        for place in &mut failure.places {
+            if let Ok(below) = place.path.strip_prefix(&here) {
+                place.path = below.to_path_buf();
+            }
+        }
+        failure.others = failure.others.into_iter().map(as_seen_from_here).collect();
+    }
+    failure
 }
 
 /// The developers' log: off unless asked for, by `-v` or by `RUST_LOG`.

@@ -146,12 +146,11 @@ impl Run {
             detach: self.detach,
             build: self.build,
         };
-        let raw = || session.tty.then(terminal::raw);
-        let name = run::run(context, &one_off, self.wait_timeout, session, || {
+        let take = || {
             ui.settle();
-            raw()
-        })
-        .await?;
+            session.tty.then(terminal::raw)
+        };
+        let name = run::run(context, &one_off, self.wait_timeout, session, take).await?;
         if let Some(name) = name {
             ui.line(name);
         }

@@ -1,5 +1,6 @@
 //! `up`, `down`, `status`, and turning services on and off.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -63,7 +64,7 @@ pub(super) struct Up {
     /// Give replaced containers new anonymous volumes
     #[arg(short = 'V', long)]
     renew_anon_volumes: bool,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Run so many containers of a service
@@ -113,14 +114,61 @@ impl Up {
         if self.attach {
             return super::look::follow_until_stopped(context, ui, &self.services).await;
         }
-        let status = status::status(context, &self.services, false).await?;
-        if ui.wants_json() {
-            ui.json(&json!({ "version": 1, "project": status.project, "steps": done.plan.steps.len(), "services": status.services }));
-        } else if !ui.is_quiet() {
-            show_status(ui, &status);
+        if ui.is_quiet() && !ui.wants_json() {
+            return Ok(());
         }
+        let status = status::of(&done.engine, &done.subject, &self.services, false).await?;
+        if ui.wants_json() {
+            let times: BTreeMap<_, _> =
+                done.times.iter().map(|(name, took)| (name, took.as_secs_f64())).collect();
+            ui.json(&json!({
+                "version": 1,
+                "project": status.project,
+                "steps": done.plan.steps.len(),
+                "seconds": times,
+                "services": status.services,
+            }));
+            return Ok(());
+        }
+        let mut table = Table::new(&["SERVICE", "STATE", "READY AFTER", "ADDRESSES"]);
+        for row in &status.services {
+            let took = done.times.get(&row.service);
+            let took =
+                took.map_or_else(|| "was up".to_owned(), |took| format!("{:.1} s", took.as_secs_f64()));
+            table.row([row.service.clone(), row.word(), took, row.addresses.join(" ")]);
+        }
+        ui.table(&table);
+        show_what_next(context, ui, done.subject.stack.is_some()).await;
         Ok(())
     }
+}
+
+/// What a Supabase-style stack answers to, and what to try next.
+async fn show_what_next(context: &Context, ui: &Ui, is_stack: bool) {
+    let next = |words: &[&str]| words.iter().for_each(|line| ui.note(line));
+    // The stack may have been started in part: then there is less to show.
+    let status = if is_stack { ops::database::supabase_status(context).await.ok() } else { None };
+    let Some(status) = status else {
+        next(&["", "next: devenv logs -f · devenv status · devenv down"]);
+        return;
+    };
+    let mut table = Table::new(&["WHAT", "WHERE"]);
+    let urls = [
+        ("API", status.api_url.as_ref()),
+        ("Studio", status.studio_url.as_ref()),
+        ("Mail", status.mail_url.as_ref()),
+        ("Database", Some(&status.db_url)),
+    ];
+    for (what, url) in urls.into_iter().filter_map(|(what, url)| Some((what, url?))) {
+        table.row([what.to_owned(), url.clone()]);
+    }
+    ui.line("");
+    ui.table(&table);
+    next(&[
+        "",
+        "next: open the Studio in a browser, or write the keys for your app: devenv status -o env > .env.local",
+        "      devenv logs -f · devenv exec db psql -U postgres · devenv down",
+    ]);
 }
 
 /// A plan as a person or a program reads it.
@@ -156,7 +204,7 @@ pub(super) struct Down {
     /// Remove containers that no service owns
     #[arg(long)]
     remove_orphans: bool,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Say what would be done
@@ -310,7 +358,7 @@ turns! {
 struct Turned {
     /// Services [default: all]
     services: Vec<String>,
-    /// How long a container may take to stop [default: its stop_grace_period]
+    /// How long a container may take to stop [default: its `stop_grace_period`]
     #[arg(short, long, value_name = "SPAN", value_parser = options::span)]
     timeout: Option<Duration>,
     /// Do not wait until what was started is ready

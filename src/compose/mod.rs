@@ -26,6 +26,7 @@ mod problem;
 mod profiles;
 pub mod project;
 mod scalar;
+mod scanner;
 mod schema;
 mod shell_words;
 mod tree;

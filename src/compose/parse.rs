@@ -1,4 +1,4 @@
-//! Text to tree: YAML events into nodes, aliases and merge keys followed, `!reset` and `!override` noted.
+//! Text to tree: YAML tokens into nodes, aliases and merge keys followed, `!reset` and `!override` noted.
 //!
 //! Everything that a hostile or broken file can do to a reader ends here with a message: too large, too deep,
 //! aliases that multiply, anchors that contain themselves, characters that no text has.
@@ -6,12 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
-
 use super::problem::{Outcome, Problem};
 use super::scalar;
+use super::scanner::{ScanError, Scanned, Scanner, Spot, Token};
 use super::tree::{Mapping, Mark, Node, Path, Value};
 
+const CORE: &str = "tag:yaml.org,2002:";
 /// The largest file that is read.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
 /// The deepest nesting; the Compose Specification needs nine levels.
@@ -122,88 +122,350 @@ struct Graph {
 
 impl Graph {
     fn read(text: &str, file: u32) -> Result<Self, Problem> {
-        let mark = |span: Span, width: usize| Mark {
+        let mut parser = Parser {
+            scanner: Scanner::new(text),
+            graph: Self::default(),
+            anchors: HashMap::new(),
+            handles: Vec::new(),
             file,
-            line: u32::try_from(span.start.line()).unwrap_or(u32::MAX),
-            column: u32::try_from(span.start.col()).unwrap_or(u32::MAX).saturating_add(1),
-            width: u32::try_from(width).unwrap_or(u32::MAX),
         };
-        let mut graph = Self::default();
-        let mut anchors: HashMap<usize, usize> = HashMap::new();
-        // The collections that are open, each with its members so far.
-        let mut open: Vec<(usize, Vec<usize>)> = Vec::new();
-        for event in Parser::new_from_str(text) {
-            let (event, span) = event.map_err(|error| {
-                let at = error.marker();
-                let line = u32::try_from(at.line()).unwrap_or(u32::MAX);
-                let column = u32::try_from(at.col()).unwrap_or(u32::MAX).saturating_add(1);
-                Problem::new(
-                    format!("this is not YAML: {}", error.info()),
-                    Mark { file, line, column, width: 1 },
-                )
-            })?;
-            let width = if span.start.line() == span.end.line() { span.len() } else { 1 };
-            let tag = |tag: Option<std::borrow::Cow<'_, saphyr_parser::Tag>>| {
-                tag.map(|tag| {
-                    if tag.is_yaml_core_schema() { tag.suffix.clone() } else { format!("!{}", tag.suffix) }
-                })
-            };
-            let (anchor, raw, opens) = match event {
-                Event::Scalar(text, style, anchor, scalar_tag) => {
-                    let plain = style == ScalarStyle::Plain;
-                    let kind = RawKind::Scalar { text: text.into_owned(), plain };
-                    (anchor, Raw { kind, tag: tag(scalar_tag), mark: mark(span, width) }, false)
-                }
-                Event::SequenceStart(anchor, list_tag) => (
-                    anchor,
-                    Raw { kind: RawKind::List(Vec::new()), tag: tag(list_tag), mark: mark(span, 1) },
-                    true,
-                ),
-                Event::MappingStart(anchor, map_tag) => (
-                    anchor,
-                    Raw { kind: RawKind::Map(Vec::new()), tag: tag(map_tag), mark: mark(span, 1) },
-                    true,
-                ),
-                Event::Alias(id) => {
-                    let Some(target) = anchors.get(&id) else {
-                        return Err(Problem::new("there is no anchor of this name", mark(span, width)));
-                    };
-                    (0, Raw { kind: RawKind::Alias(*target), tag: None, mark: mark(span, width) }, false)
-                }
-                Event::SequenceEnd | Event::MappingEnd => {
-                    graph.close(&mut open);
-                    continue;
-                }
-                _ => continue,
-            };
-            if graph.nodes.len() >= MAX_NODES {
-                return Err(Problem::new(format!("the file holds more than {MAX_NODES} values"), raw.mark));
-            }
-            if open.len() >= MAX_DEPTH {
-                return Err(Problem::new(format!("nested more than {MAX_DEPTH} levels deep"), raw.mark));
-            }
-            let number = graph.nodes.len();
-            graph.nodes.push(raw);
-            if anchor > 0 {
-                anchors.insert(anchor, number);
-            }
-            match open.last_mut() {
-                Some((_, members)) => members.push(number),
-                None => graph.roots.push(number),
-            }
-            if opens {
-                open.push((number, Vec::new()));
+        match parser.documents() {
+            Ok(()) => Ok(parser.graph),
+            Err(error) => {
+                let mark = parser.mark(error.at, error.at);
+                Err(Problem::new(format!("this is not YAML: {}", error.message), Mark { width: 1, ..mark }))
             }
         }
-        Ok(graph)
+    }
+}
+
+/// Tokens into nodes: the grammar of YAML, as libyaml has it.
+struct Parser {
+    scanner: Scanner,
+    graph: Graph,
+    anchors: HashMap<String, usize>,
+    /// What `%TAG` says handles stand for.
+    handles: Vec<(String, String)>,
+    file: u32,
+}
+
+impl Parser {
+    fn mark(&self, start: Spot, end: Spot) -> Mark {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+        let width = if start.line == end.line { end.column.saturating_sub(start.column) } else { 1 };
+        Mark {
+            file: self.file,
+            line: number(start.line),
+            column: number(start.column),
+            width: u32::try_from(width).unwrap_or(u32::MAX),
+        }
     }
 
-    fn close(&mut self, open: &mut Vec<(usize, Vec<usize>)>) {
-        let Some((number, members)) = open.pop() else { return };
-        match &mut self.nodes[number].kind {
-            RawKind::List(items) => *items = members,
-            RawKind::Map(pairs) => *pairs = members.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect(),
-            _ => {}
+    fn fail<T>(message: impl Into<String>, at: Spot) -> Scanned<T> {
+        Err(ScanError { message: message.into(), at })
+    }
+
+    fn next_is(&mut self, tokens: &[Token]) -> Scanned<bool> {
+        Ok(tokens.contains(&self.scanner.peek()?.token))
+    }
+
+    fn add(&mut self, kind: RawKind, tag: Option<String>, start: Spot, end: Spot) -> Scanned<usize> {
+        if self.graph.nodes.len() >= MAX_NODES {
+            return Self::fail(format!("the file holds more than {MAX_NODES} values"), start);
+        }
+        let mark = self.mark(start, end);
+        self.graph.nodes.push(Raw { kind, tag, mark });
+        Ok(self.graph.nodes.len() - 1)
+    }
+
+    fn nothing(&mut self, at: Spot) -> Scanned<usize> {
+        self.add(RawKind::Scalar { text: String::new(), plain: true }, None, at, at)
+    }
+
+    fn documents(&mut self) -> Scanned<()> {
+        let mut first = true;
+        loop {
+            while !first && self.next_is(&[Token::DocumentEnd])? {
+                self.scanner.next()?;
+            }
+            if self.next_is(&[Token::StreamEnd])? {
+                return Ok(());
+            }
+            self.handles.clear();
+            let explicit = self.directives()?;
+            if self.next_is(&[Token::DocumentStart])? {
+                self.scanner.next()?;
+            } else if explicit || !first {
+                let at = self.scanner.peek()?.start;
+                return Self::fail("did not find expected <document start>", at);
+            }
+            self.anchors.clear();
+            let placed = self.scanner.peek()?.clone();
+            let empty = matches!(
+                placed.token,
+                Token::Version(..)
+                    | Token::TagDirective { .. }
+                    | Token::DocumentStart
+                    | Token::DocumentEnd
+                    | Token::StreamEnd
+            );
+            let root = if empty { self.nothing(placed.start)? } else { self.node(true, false, 0)? };
+            self.graph.roots.push(root);
+            if self.next_is(&[Token::DocumentEnd])? {
+                self.scanner.next()?;
+            }
+            first = false;
+        }
+    }
+
+    /// What stands before a document; whether there is anything.
+    fn directives(&mut self) -> Scanned<bool> {
+        let (mut any, mut versioned) = (false, false);
+        loop {
+            let placed = self.scanner.peek()?.clone();
+            match placed.token {
+                Token::Version(..) if versioned => {
+                    return Self::fail("found duplicate %YAML directive", placed.start);
+                }
+                Token::Version(1, 1) => versioned = true,
+                Token::Version(..) => {
+                    return Self::fail("Compose reads YAML 1.1: leave the %YAML line out", placed.start);
+                }
+                Token::TagDirective { handle, prefix } => {
+                    if self.handles.iter().any(|(known, _)| *known == handle) {
+                        return Self::fail("found duplicate %TAG directive", placed.start);
+                    }
+                    self.handles.push((handle, prefix));
+                }
+                _ => return Ok(any),
+            }
+            any = true;
+            self.scanner.next()?;
+        }
+    }
+
+    fn tag(&self, handle: &str, suffix: &str, at: Spot) -> Scanned<Option<String>> {
+        let declared = self.handles.iter().find(|(known, _)| known == handle);
+        let whole = match (handle, declared) {
+            ("", _) => suffix.to_owned(),
+            (_, Some((_, prefix))) => format!("{prefix}{suffix}"),
+            ("!", None) => format!("!{suffix}"),
+            ("!!", None) => format!("{CORE}{suffix}"),
+            _ => return Self::fail("found undefined tag handle", at),
+        };
+        Ok(match whole.strip_prefix(CORE) {
+            _ if whole == "!" => None,
+            Some(core) => Some(core.to_owned()),
+            None if whole.starts_with('!') => Some(whole),
+            None => Some(format!("!{whole}")),
+        })
+    }
+
+    /// One node. `block`: a block may begin here; `indentless`: a list may begin at the column of its key.
+    fn node(&mut self, block: bool, indentless: bool, depth: usize) -> Scanned<usize> {
+        let begin = self.scanner.peek()?.start;
+        if depth > MAX_DEPTH {
+            return Self::fail(format!("nested more than {MAX_DEPTH} levels deep"), begin);
+        }
+        let (mut anchor, mut tag, mut tagged) = (None, None, false);
+        loop {
+            let placed = self.scanner.peek()?.clone();
+            match placed.token {
+                Token::Alias(name) if anchor.is_none() && !tagged => {
+                    self.scanner.next()?;
+                    let Some(target) = self.anchors.get(&name).copied() else {
+                        return Self::fail(
+                            format!("there is no anchor `{name}` before this alias"),
+                            placed.start,
+                        );
+                    };
+                    return self.add(RawKind::Alias(target), None, placed.start, placed.end);
+                }
+                Token::Anchor(name) if anchor.is_none() => anchor = Some(name),
+                Token::Tag { handle, suffix } if !tagged => {
+                    tag = self.tag(&handle, &suffix, placed.start)?;
+                    tagged = true;
+                }
+                _ => break,
+            }
+            self.scanner.next()?;
+        }
+        let placed = self.scanner.peek()?.clone();
+        let one = Spot { column: placed.start.column + 1, index: placed.start.index + 1, ..placed.start };
+        let (kind, end) = match &placed.token {
+            Token::Scalar { text, plain } => (
+                RawKind::Scalar { text: text.clone(), plain: *plain && !(tagged && tag.is_none()) },
+                placed.end,
+            ),
+            Token::BlockEntry if indentless => (RawKind::List(Vec::new()), one),
+            Token::FlowSequenceStart => (RawKind::List(Vec::new()), one),
+            Token::BlockSequenceStart if block => (RawKind::List(Vec::new()), one),
+            Token::FlowMappingStart => (RawKind::Map(Vec::new()), one),
+            Token::BlockMappingStart if block => (RawKind::Map(Vec::new()), one),
+            _ if anchor.is_some() || tagged => {
+                let number =
+                    self.add(RawKind::Scalar { text: String::new(), plain: true }, tag, begin, begin)?;
+                self.anchors.extend(anchor.map(|name| (name, number)));
+                return Ok(number);
+            }
+            _ => return Self::fail("did not find expected node content", placed.start),
+        };
+        let number = self.add(kind, tag, placed.start, end)?;
+        self.anchors.extend(anchor.map(|name| (name, number)));
+        let kind = match placed.token {
+            Token::BlockEntry => RawKind::List(self.indentless(depth)?),
+            Token::FlowSequenceStart => RawKind::List(self.flow_list(depth)?),
+            Token::BlockSequenceStart => RawKind::List(self.block_list(depth)?),
+            Token::FlowMappingStart => RawKind::Map(self.flow_map(depth)?),
+            Token::BlockMappingStart => RawKind::Map(self.block_map(depth)?),
+            _ => {
+                self.scanner.next()?;
+                return Ok(number);
+            }
+        };
+        self.graph.nodes[number].kind = kind;
+        Ok(number)
+    }
+
+    fn block_list(&mut self, depth: usize) -> Scanned<Vec<usize>> {
+        self.scanner.next()?;
+        let mut items = Vec::new();
+        loop {
+            let placed = self.scanner.next()?;
+            match placed.token {
+                Token::BlockEntry if self.next_is(&[Token::BlockEntry, Token::BlockEnd])? => {
+                    items.push(self.nothing(placed.end)?);
+                }
+                Token::BlockEntry => items.push(self.node(true, false, depth + 1)?),
+                Token::BlockEnd => return Ok(items),
+                _ => return Self::fail("did not find expected '-' indicator", placed.start),
+            }
+        }
+    }
+
+    fn indentless(&mut self, depth: usize) -> Scanned<Vec<usize>> {
+        let mut items = Vec::new();
+        while self.next_is(&[Token::BlockEntry])? {
+            let placed = self.scanner.next()?;
+            let empty = [Token::BlockEntry, Token::Key, Token::Value, Token::BlockEnd];
+            items.push(if self.next_is(&empty)? {
+                self.nothing(placed.end)?
+            } else {
+                self.node(true, false, depth + 1)?
+            });
+        }
+        Ok(items)
+    }
+
+    fn block_map(&mut self, depth: usize) -> Scanned<Vec<(usize, usize)>> {
+        self.scanner.next()?;
+        let empty = [Token::Key, Token::Value, Token::BlockEnd];
+        let mut pairs = Vec::new();
+        loop {
+            let placed = self.scanner.peek()?.clone();
+            let key = match placed.token {
+                Token::Key => {
+                    self.scanner.next()?;
+                    if self.next_is(&empty)? {
+                        self.nothing(placed.end)?
+                    } else {
+                        self.node(true, true, depth + 1)?
+                    }
+                }
+                Token::BlockEnd => {
+                    self.scanner.next()?;
+                    return Ok(pairs);
+                }
+                _ => return Self::fail("did not find expected key", placed.start),
+            };
+            let placed = self.scanner.peek()?.clone();
+            let value = if placed.token == Token::Value {
+                self.scanner.next()?;
+                if self.next_is(&empty)? {
+                    self.nothing(placed.end)?
+                } else {
+                    self.node(true, true, depth + 1)?
+                }
+            } else {
+                self.nothing(placed.start)?
+            };
+            pairs.push((key, value));
+        }
+    }
+
+    fn flow_list(&mut self, depth: usize) -> Scanned<Vec<usize>> {
+        self.scanner.next()?;
+        let mut items = Vec::new();
+        loop {
+            if !items.is_empty() && !self.next_is(&[Token::FlowSequenceEnd])? {
+                let placed = self.scanner.next()?;
+                if placed.token != Token::FlowEntry {
+                    return Self::fail("did not find expected ',' or ']'", placed.start);
+                }
+            }
+            let placed = self.scanner.peek()?.clone();
+            match placed.token {
+                Token::FlowSequenceEnd => {
+                    self.scanner.next()?;
+                    return Ok(items);
+                }
+                // `[a: b]` is a list of a mapping.
+                Token::Key => {
+                    let number = self.add(RawKind::Map(Vec::new()), None, placed.start, placed.start)?;
+                    self.scanner.next()?;
+                    let ends = [Token::Value, Token::FlowEntry, Token::FlowSequenceEnd];
+                    let pair = self.flow_pair(&ends, placed.end, depth + 1)?;
+                    self.graph.nodes[number].kind = RawKind::Map(vec![pair]);
+                    items.push(number);
+                }
+                _ => items.push(self.node(false, false, depth + 1)?),
+            }
+        }
+    }
+
+    /// A key whose token was read, and its value.
+    fn flow_pair(&mut self, ends: &[Token], at: Spot, depth: usize) -> Scanned<(usize, usize)> {
+        let key = if self.next_is(ends)? { self.nothing(at)? } else { self.node(false, false, depth)? };
+        Ok((key, self.flow_value(ends, depth)?))
+    }
+
+    fn flow_value(&mut self, ends: &[Token], depth: usize) -> Scanned<usize> {
+        let placed = self.scanner.peek()?.clone();
+        if placed.token != Token::Value {
+            return self.nothing(placed.start);
+        }
+        self.scanner.next()?;
+        if self.next_is(&ends[1..])? { self.nothing(placed.end) } else { self.node(false, false, depth) }
+    }
+
+    fn flow_map(&mut self, depth: usize) -> Scanned<Vec<(usize, usize)>> {
+        self.scanner.next()?;
+        let ends = [Token::Value, Token::FlowEntry, Token::FlowMappingEnd];
+        let mut pairs = Vec::new();
+        loop {
+            if !pairs.is_empty() && !self.next_is(&[Token::FlowMappingEnd])? {
+                let placed = self.scanner.next()?;
+                if placed.token != Token::FlowEntry {
+                    return Self::fail("did not find expected ',' or '}'", placed.start);
+                }
+            }
+            let placed = self.scanner.peek()?.clone();
+            match placed.token {
+                Token::FlowMappingEnd => {
+                    self.scanner.next()?;
+                    return Ok(pairs);
+                }
+                Token::Key => {
+                    self.scanner.next()?;
+                    pairs.push(self.flow_pair(&ends, placed.end, depth + 1)?);
+                }
+                // A key without a value.
+                _ => {
+                    let key = self.node(false, false, depth + 1)?;
+                    let at = self.scanner.peek()?.start;
+                    pairs.push((key, self.nothing(at)?));
+                }
+            }
         }
     }
 }
@@ -451,8 +713,8 @@ mod tests {
             assert!(problem.message.contains(message) || message == "nope", "{}", problem.message);
         }
         let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
-        assert!(problem(&deep).message.contains("recursion limit"), "{}", problem(&deep).message);
-        let deep = (0..200).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>();
+        assert!(problem(&deep).message.contains("levels deep"), "{}", problem(&deep).message);
+        let deep = (0..200_usize).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>();
         assert!(problem(&deep).message.contains("levels deep"), "{}", problem(&deep).message);
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for i in 1..12 {
@@ -465,5 +727,58 @@ mod tests {
         assert!(decode(vec![b' '; MAX_BYTES + 1], 0).unwrap_err()[0].message.contains("too large"));
         assert_eq!(decode(b"\xef\xbb\xbfa: 1".to_vec(), 0).unwrap(), "a: 1");
         assert_eq!(decode(b"\xff\xfea\0".to_vec(), 0).unwrap(), "a");
+    }
+
+    #[test]
+    fn what_people_write_is_read_though_yaml_forbids_it() {
+        for text in [
+            "a:\n  b: [\n    x,\n  ]\n",
+            "a:\n  b: [\n    x,\n]\n",
+            "a:\n  b: [x, # why\n  y]\n",
+            "a:\n  b: \"x\"# why\n",
+            "a:\n  b: \"x\n y\"\n",
+            "a:\tb\n",
+            "a: [\tb, -,\n\tc]\n",
+            "a:\n- b\n- c\n",
+            "%YAML 1.1\n---\na: b\n...\n",
+        ] {
+            assert!(documents(text, 0).is_ok(), "{text}");
+        }
+        for (text, message) in [
+            ("a:\n  b: c\n\t\n  d: e\n", "a tab"),
+            ("a: b: c\n", "mapping values"),
+            ("a:\n   b: c\n  d: e\n", "expected key"),
+            ("a: b\nc\n", "expected ':'"),
+            ("a: \"b\n", "not closed"),
+            ("a: @b\n", "cannot start"),
+            ("a: [x?y]\n", "expected ',' or ']'"),
+            ("%YAML 1.2\n---\na: b\n", "YAML 1.1"),
+            ("a: \"\\d\"\n", "no escape"),
+        ] {
+            assert!(problem(text).message.contains(message), "{text}{}", problem(text).message);
+        }
+    }
+
+    #[test]
+    fn scalars_fold_as_they_should() {
+        for (text, value) in [
+            ("a: b\n  c\n\n  d\n", "b c\nd"),
+            ("a: |\n  b\n   c\n\n", "b\n c\n"),
+            ("a: |+\n  b\n\n", "b\n\n"),
+            ("a: >-\n  b\n  c\n\n  d\n", "b c\nd"),
+            ("a: |2\n   b\n", " b\n"),
+            ("a: \"b \\\n  c\\td\"\n", "b c\td"),
+            ("a: 'it''s\n\n  d'\n", "it's\nd"),
+            ("a: b#c #d\r\n", "b#c"),
+        ] {
+            assert_eq!(read(text).root.get("a").unwrap().value, Value::Text(value.into()), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_stops_the_reader(text in "[ab:,\\[\\]{}&*!|>'\"%@#?\\-\\\\ \t\r\n~<.1]{0,60}") {
+            let _ = documents(&text, 0);
+        }
     }
 }

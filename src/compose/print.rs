@@ -1,5 +1,6 @@
 //! A project as text, exactly as the reference prints it.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -34,7 +35,10 @@ pub fn to_json(project: &Project) -> Result<String, Failure> {
     drop_extensions(&mut root);
     if let Some(map) = root.as_object_mut() {
         map.shift_remove("models");
-        map.extend(extensions);
+        map.extend(extensions.into_iter().map(|(key, mut value)| {
+            value.sort_all_objects();
+            (key, value)
+        }));
         map.sort_keys();
     }
     let text = serde_json::to_string_pretty(&root).unwrap_or_default();
@@ -45,7 +49,7 @@ pub fn to_json(project: &Project) -> Result<String, Failure> {
 pub fn to_yaml(project: &Project) -> String {
     let mut root = plain(project);
     drop_empty(&mut root, "");
-    for_yaml(&mut root);
+    for_yaml(&mut root, "", false);
     yaml(&root).replace('$', "$$")
 }
 
@@ -59,7 +63,7 @@ pub fn tree_to_json(tree: &Value) -> String {
 /// Any document, as `config --no-interpolate` prints the tree it has.
 pub fn tree_to_yaml(tree: &Value) -> String {
     let mut tree = tree.clone();
-    tree.sort_all_objects();
+    for_yaml(&mut tree, "", true);
     yaml(&tree)
 }
 
@@ -203,25 +207,88 @@ fn drop_empty(value: &mut Value, key: &str) {
     }
 }
 
-/// Puts extensions among the keys they were written among, and gives two sections their YAML names.
-fn for_yaml(value: &mut Value) {
+/// Keys of the specification whose members have names of the author's choice.
+const NAMED: [&str; 19] = [
+    "additional_contexts",
+    "annotations",
+    "args",
+    "aux_addresses",
+    "configs",
+    "depends_on",
+    "driver_opts",
+    "environment",
+    "labels",
+    "models",
+    "networks",
+    "options",
+    "secrets",
+    "services",
+    "storage_opt",
+    "sysctls",
+    "template_driver_opts",
+    "ulimits",
+    "volumes",
+];
+
+/// Puts extensions among the keys they were written among, gives two sections their YAML names, and sorts what
+/// is a map in Go as go-yaml does. `free`: inside of an extension.
+fn for_yaml(value: &mut Value, key: &str, free: bool) {
     match value {
         Value::Object(map) => {
-            if let Some(Value::Object(extensions)) = map.get(EXTENSIONS) {
-                let extensions = extensions.clone();
-                map.shift_remove(EXTENSIONS);
-                map.extend(extensions);
+            let named = NAMED.contains(&key);
+            if free || named {
+                sort(map);
             }
+            let mut extensions = match map.shift_remove(EXTENSIONS) {
+                Some(Value::Object(extensions)) => extensions,
+                other => {
+                    map.extend(other.map(|other| (EXTENSIONS.to_owned(), other)));
+                    Map::new()
+                }
+            };
+            sort(&mut extensions);
+            extensions.values_mut().for_each(|value| for_yaml(value, "", true));
             for (capital, name) in [("Path", "path"), ("Weight", "weight"), ("Rate", "rate")] {
                 if let Some(value) = map.shift_remove(capital) {
                     map.insert(name.to_owned(), value);
                 }
             }
-            map.values_mut().for_each(for_yaml);
+            for (key, value) in map.iter_mut() {
+                for_yaml(value, if named { "" } else { key }, free);
+            }
+            map.extend(extensions);
         }
-        Value::Array(items) => items.iter_mut().for_each(for_yaml),
+        Value::Array(items) => items.iter_mut().for_each(|item| for_yaml(item, "", free)),
         _ => {}
     }
+}
+
+fn sort(map: &mut Map<String, Value>) {
+    let mut members: Vec<_> = std::mem::take(map).into_iter().collect();
+    members.sort_by(|(a, _), (b, _)| natural(a, b));
+    map.extend(members);
+}
+
+/// The order in which go-yaml writes the keys of a map: numbers by their size, letters after other signs.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let Some(at) = a.iter().zip(&b).position(|(x, y)| x != y) else { return a.len().cmp(&b.len()) };
+    let after_digit = at > 0 && a[at - 1].is_ascii_digit();
+    let first = |yes: bool| if yes { Ordering::Less } else { Ordering::Greater };
+    match (a[at].is_alphabetic(), b[at].is_alphabetic()) {
+        (true, true) => return a[at].cmp(&b[at]),
+        (false, false) => {}
+        (letter, _) => return first(letter == after_digit),
+    }
+    // A zero among digits counts by where it stands, not as a leading one.
+    let before = a[..at].iter().rev().take_while(|c| c.is_ascii_digit());
+    let inside = (a[at] == '0' || b[at] == '0') && before.into_iter().any(|c| *c != '0');
+    let number = |text: &[char]| {
+        let digits = text[at..].iter().map_while(|c| c.to_digit(10));
+        let start = (u64::from(inside), 0_usize);
+        digits.fold(start, |(n, len), digit| (n.wrapping_mul(10).wrapping_add(digit.into()), len + 1))
+    };
+    number(&a).cmp(&number(&b)).then(a[at].cmp(&b[at]))
 }
 
 /// A document as go-yaml writes it: two spaces, lists indented, texts quoted only where they must be.
@@ -453,6 +520,22 @@ mod tests {
         }
         assert_eq!(quoted("a\nb\n", 2, false), "|\n    a\n    b");
         assert_eq!(quoted("a\nb", 0, false), "|-\n  a\n  b");
+    }
+
+    #[test]
+    fn keys_are_sorted_as_go_yaml_sorts_them() {
+        let mut keys = [
+            "web10", "web2", "FOOBAR", "FOO_BAR", "a01", "a1", "a", "Z", "a-b", "a.b", "v1.10", "v1.9", "1a",
+            "1_",
+        ];
+        keys.sort_by(|a, b| natural(a, b));
+        assert_eq!(
+            keys,
+            [
+                "1a", "1_", "FOO_BAR", "FOOBAR", "Z", "a", "a-b", "a.b", "a1", "a01", "v1.9", "v1.10",
+                "web2", "web10"
+            ]
+        );
     }
 
     #[test]

@@ -76,8 +76,9 @@ impl Error {
             E::DockerResponseServerError { status_code, message } => {
                 Self::Refused { status: status_code, message: tidy(&message) }
             }
-            E::DockerStreamError { error } => Self::Refused { status: 500, message: tidy(&error) },
-            E::DockerContainerWaitError { error, .. } => Self::Refused { status: 500, message: tidy(&error) },
+            E::DockerStreamError { error } | E::DockerContainerWaitError { error, .. } => {
+                Self::Refused { status: 500, message: tidy(&error) }
+            }
             E::JsonDataError { .. } | E::JsonSerdeError { .. } | E::StrParseError { .. } => {
                 Self::Nonsense { doing, source: Box::new(error) }
             }

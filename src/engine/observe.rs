@@ -170,7 +170,7 @@ fn container(found: ContainerSummary) -> Container {
             .unwrap_or_default()
             .into_iter()
             .map(|mount| Mount {
-                kind: mount.typ.map(|kind| kind.to_string()).unwrap_or_default(),
+                kind: mount.typ.unwrap_or_default(),
                 name: mount.name.unwrap_or_default(),
                 source: mount.source.unwrap_or_default(),
                 target: mount.destination.unwrap_or_default(),

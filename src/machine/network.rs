@@ -72,8 +72,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert_eq!(reach("127.0.0.1", port, limit).await.unwrap().port(), port);
-        drop(listener);
-        assert!(matches!(reach("127.0.0.1", port, limit).await, Err(Unreached::Refused(_))));
+        // A port that was just free may be another test's by now; nobody serves tcpmux.
+        assert!(matches!(reach("127.0.0.1", 1, limit).await, Err(Unreached::Refused(_))));
         let unknown = reach("no-such-name.invalid", 1, limit).await.unwrap_err();
         assert_eq!(unknown.to_string(), "the name no-such-name.invalid is not known");
     }

@@ -29,8 +29,13 @@ pub enum Outcome {
     Excused(String),
 }
 
+/// When each service was last worked on, from the beginning of the run: how long it took to be ready.
+pub type Times = BTreeMap<String, Duration>;
+
 /// Carries out `plan`. All failures of the run come back as one.
-pub async fn apply(plan: &Plan, hands: &impl Perform, events: &Events) -> Result<(), Failure> {
+pub async fn apply(plan: &Plan, hands: &impl Perform, events: &Events) -> Result<Times, Failure> {
+    let began = Instant::now();
+    let mut times = Times::new();
     for warning in &plan.warnings {
         events.tell(Event::warning(warning.as_str()));
     }
@@ -55,7 +60,12 @@ pub async fn apply(plan: &Plan, hands: &impl Perform, events: &Events) -> Result
     while let Some((index, result)) = running.next().await {
         let step = &plan.steps[index];
         match result {
-            Ok(outcome) => teller.ends(index, step, &outcome),
+            Ok(outcome) => {
+                if let Some(service) = service(&step.act) {
+                    times.insert(service.clone(), began.elapsed());
+                }
+                teller.ends(index, step, &outcome);
+            }
             Err(failure) => {
                 teller.fails(step, &failure);
                 failures.push(failure);
@@ -72,7 +82,7 @@ pub async fn apply(plan: &Plan, hands: &impl Perform, events: &Events) -> Result
         }
     }
     if failures.is_empty() {
-        return Ok(());
+        return Ok(times);
     }
     // What the user has to mend comes first; an interruption or a lost engine explains the others.
     failures.sort_by_key(|failure| match failure.kind {
@@ -155,6 +165,18 @@ fn subject(act: &Act) -> String {
         | Act::Remove { target, .. } => format!("container {}", target.name),
         Act::Await { service, .. } => format!("service {service}"),
         Act::Prepare { service } => format!("database {service}"),
+    }
+}
+
+/// The service that a step brings nearer to being ready.
+fn service(act: &Act) -> Option<&String> {
+    match act {
+        Act::Create { target, .. }
+        | Act::Start { target }
+        | Act::Restart { target, .. }
+        | Act::Unpause { target } => Some(&target.service),
+        Act::Await { service, .. } | Act::Prepare { service } => Some(service),
+        _ => None,
     }
 }
 

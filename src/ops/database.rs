@@ -2,6 +2,7 @@
 //! stack answers: what `up` does between the database and its dependents, and what `status -o env` prints.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,18 +49,38 @@ pub async fn prepare_database(
     let request = folder.request(context, target, skip)?;
     let read = |path: &Path| std::fs::read(path);
     let prepared = prepare(&request, &read, &context.events).await?;
-    tell(context, &prepared);
+    tell_stubs(context, &request, &prepared);
     Ok(())
 }
 
-fn tell(context: &Context, prepared: &Prepared) {
-    if !prepared.stubs.is_empty() && (!prepared.migrations.is_empty() || !prepared.seeds.is_empty()) {
-        let names: Vec<String> =
-            prepared.stubs.iter().map(|stub| format!("{} ({})", stub.name, stub.comment)).collect();
+/// Says which extensions that the project's files use are only stubs, whenever something of them was run.
+fn tell_stubs(context: &Context, request: &Prepare, prepared: &Prepared) {
+    if prepared.stubs.is_empty() || (prepared.migrations.is_empty() && prepared.seeds.is_empty()) {
+        return;
+    }
+    let migrations = request.migrations.iter().flatten().map(|migration| &migration.path);
+    let files = migrations.chain(request.seeds.iter().map(|seed| &seed.path));
+    // What could not be read has failed before.
+    let texts: Vec<String> = files.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    let used = prepared.stubs.iter().filter(|stub| texts.iter().any(|text| uses(text, &stub.name)));
+    let names: Vec<String> = used.map(|stub| format!("{} ({})", stub.name, stub.comment)).collect();
+    if !names.is_empty() {
         context
             .events
             .tell(Event::warning(format!("extensions that are only stubs here: {}", names.join(", "))));
     }
+}
+
+/// Whether SQL uses an extension: by its name, or by its schema, which is the name without its prefix
+/// (`vault.` of `supabase_vault`, `net.` of `pg_net`).
+fn uses(sql: &str, extension: &str) -> bool {
+    let short = extension.trim_start_matches("supabase_").trim_start_matches("pg_");
+    let stands = |needle: &str| {
+        sql.match_indices(needle).any(|(at, _)| {
+            !sql[..at].ends_with(|before: char| before.is_alphanumeric() || "_.-@".contains(before))
+        })
+    };
+    stands(extension) || stands(&format!("{short}."))
 }
 
 impl Folder {
@@ -274,7 +295,7 @@ fn percent(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out
@@ -283,6 +304,13 @@ fn percent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_is_used_by_name_or_by_schema() {
+        assert!(uses("select vault.create_secret('a')", "supabase_vault"));
+        assert!(uses("create extension pg_net;", "pg_net"));
+        assert!(!uses("insert into t values ('me@example.net.'), ('pgnet.x')", "pg_net"));
+    }
 
     #[test]
     fn a_password_survives_in_an_address() {

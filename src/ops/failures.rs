@@ -51,16 +51,15 @@ pub fn unreached(
     why: &Unreached,
     needed_by: Option<&str>,
 ) -> Failure {
-    let mut message = format!("service `{service}` {}", why.state);
-    if let Some(dependent) = needed_by {
+    let waits = needed_by.map_or_else(String::new, |dependent| {
         let goal = match goal {
             Goal::Healthy => "to be healthy",
             Goal::Completed => "to complete",
             Goal::Started | Goal::Ready => "to start",
         };
-        message.push_str(&format!(", and `{dependent}` waits for it {goal}"));
-    }
-    let mut failure = Failure::new(Kind::Unhealthy, message);
+        format!(", and `{dependent}` waits for it {goal}")
+    });
+    let mut failure = Failure::new(Kind::Unhealthy, format!("service `{service}` {}{waits}", why.state));
     if let Some(probe) = &why.last_probe {
         failure = failure.evidence(format!("last health probe: {probe}"));
     }

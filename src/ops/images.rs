@@ -96,14 +96,14 @@ pub(super) async fn pull(
 ) -> Result<(), Failure> {
     let platform = deployment.project.services.get(service).map_or("", |service| &service.platform);
     let platform = (!platform.is_empty()).then_some(platform);
-    engine.pull(image, platform, &context.events).await.map_err(|error| no_pull(service, error))?;
+    engine.pull(image, platform, &context.events).await.map_err(|error| no_pull(service, &error))?;
     let id = engine.image_id(image).await.map_err(failures::engine)?;
     deployment.note_image(image, &id);
     Ok(())
 }
 
-fn no_pull(service: &str, error: PullError) -> Failure {
-    let (kind, hint) = match &error {
+fn no_pull(service: &str, error: &PullError) -> Failure {
+    let (kind, hint) = match error {
         PullError::Missing { .. } => (
             Kind::Unreachable,
             format!(
@@ -114,7 +114,7 @@ fn no_pull(service: &str, error: PullError) -> Failure {
         PullError::Credentials(_) => (Kind::Files, "log in again with `docker login`".to_owned()),
         PullError::Engine { .. } => (Kind::Unreachable, "look at the engine with `devenv doctor`".to_owned()),
     };
-    Failure::new(kind, format!("service `{service}`: {}", chain(&error))).hint(hint)
+    Failure::new(kind, format!("service `{service}`: {}", chain(error))).hint(hint)
 }
 
 /// An error with all that lies behind it.

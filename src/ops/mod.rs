@@ -9,10 +9,13 @@ pub mod engine;
 pub mod failures;
 pub mod files;
 pub mod images;
+pub mod init;
 mod inputs;
 pub mod lock;
 pub mod look;
+pub mod modules;
 pub mod official;
+pub mod place;
 mod ports;
 pub mod run;
 pub mod status;
@@ -225,10 +228,8 @@ impl Context {
         let Loaded { project, files, env_files, places, .. } = loaded;
         let stack = match project.extensions.get("x-devenv") {
             Some(section) => {
-                Stack::read(section).map_err(|failure| match places.at("x-devenv.supabase") {
-                    Some(place) => failure.at(place),
-                    None => failure,
-                })?
+                let services: Vec<&str> = project.all_services().map(|(name, _)| name.as_str()).collect();
+                Stack::read(section, &services, &|path| places.at(path))?
             }
             None => None,
         };
@@ -239,13 +240,18 @@ impl Context {
 
     /// The project of the compose file; or, where there is none, a project that only has the name `-p` gave.
     pub fn subject_or_name(&self) -> Result<Subject, Failure> {
-        self.subject(&[]).or_else(|failure| match self.named_project() {
+        self.subject(&[]).or_else(|failure| self.name_only(failure))
+    }
+
+    /// A project that only has the name `-p` gave, where `failure` says that there is no compose file.
+    fn name_only(&self, failure: Failure) -> Result<Subject, Failure> {
+        match self.named_project() {
             Some(name) if self.choice.files.is_empty() && failure.kind == Kind::Files => {
                 let project = Project { name, ..Project::default() };
                 Ok(Subject { project, files: Vec::new(), env_files: Vec::new(), stack: None })
             }
             _ => Err(failure),
-        })
+        }
     }
 }
 

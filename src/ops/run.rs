@@ -267,7 +267,7 @@ fn altered(service: &Service, one_off: &OneOff, terminal: Terminal) -> Service {
         service.ports.clear();
     }
     service.container_name.clear();
-    service.restart = "no".to_owned();
+    "no".clone_into(&mut service.restart);
     service.deploy = service.deploy.map(|mut deploy| {
         deploy.restart_policy = None;
         deploy

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Context, failures};
+use super::official::{self, Images};
+use super::{Context, Subject, failures};
 use crate::base::Failure;
+use crate::engine::Engine;
 use crate::plan::observed::{Container, Health, Port, State};
 use crate::plan::{labels, up};
 
@@ -70,14 +72,35 @@ impl Row {
 
 /// Looks at the project. With `all`, containers that ended are listed too; services without any always are.
 pub async fn status(context: &Context, services: &[String], all: bool) -> Result<Status, Failure> {
-    let mut subject = context.subject_or_name()?;
-    subject.knows(services)?;
+    let loaded = match context.load(&[]) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            let subject = context.name_only(failure)?;
+            return of(&context.engine().await?, &subject, services, all).await;
+        }
+    };
     let engine = context.engine().await?;
+    let containers = engine.containers(&loaded.project.name).await.map_err(failures::engine)?;
+    // What runs may have been made with official images; where nothing runs, none are looked for.
+    let images = if containers.is_empty() { Images::Source } else { context.choice.images };
+    let loaded = official::choose(context, &engine, loaded, &[], images).await?;
+    let subject = context.subject_of(loaded)?;
+    subject.knows(services)?;
+    Ok(of_containers(&subject, &containers, services, all))
+}
+
+/// The same for a project that has been read.
+pub async fn of(
+    engine: &Engine,
+    subject: &Subject,
+    services: &[String],
+    all: bool,
+) -> Result<Status, Failure> {
     let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
-    if subject.is_written() && !containers.is_empty() {
-        // What runs may have been made with official images.
-        subject = context.subject_with_images(&engine, &[]).await?;
-    }
+    Ok(of_containers(subject, &containers, services, all))
+}
+
+fn of_containers(subject: &Subject, containers: &[Container], services: &[String], all: bool) -> Status {
     let project = &subject.project;
     let wanted = |name: &str| services.is_empty() || services.iter().any(|service| service == name);
     let mut rows: Vec<Row> = Vec::new();
@@ -99,12 +122,12 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
         }
     }
     rows.sort_by(|a, b| (&a.service, &a.container).cmp(&(&b.service, &b.container)));
-    Ok(Status { version: 1, project: project.name.clone(), services: rows })
+    Status { version: 1, project: project.name.clone(), services: rows }
 }
 
 fn row(container: &Container, drifted: bool, orphan: bool) -> Row {
     let mut addresses: Vec<String> =
-        container.ports.iter().filter(|port| port.published > 0).map(|port| address(port)).collect();
+        container.ports.iter().filter(|port| port.published > 0).map(address).collect();
     addresses.sort();
     addresses.dedup();
     Row {

@@ -7,7 +7,7 @@ use super::up::Hands;
 use super::{Context, failures};
 use crate::base::Failure;
 use crate::plan::turn::{self, Turn};
-use crate::plan::{Plan, down};
+use crate::plan::{Observed, Plan, down};
 
 /// How the containers are turned.
 #[derive(Debug, Clone)]
@@ -30,8 +30,8 @@ pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<P
     subject.knows(&options.services)?;
     let engine = context.engine().await?;
     let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
-    let mut observed = crate::plan::Observed::default();
-    observed.containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    let containers = engine.containers(&subject.project.name).await.map_err(failures::engine)?;
+    let observed = Observed { containers, ..Observed::default() };
     let order = down::order((subject.is_written()).then_some(&subject.project), &observed);
     let plan = turn::plan(&observed, &order, &options.services, turn, options.grace, options.wait);
     if options.dry_run {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::apply::{Outcome, Perform, apply};
+use super::apply::{Outcome, Perform, Times, apply};
 use super::database::Skip;
 use super::{Context, Subject, failures, observe};
 use crate::base::{Event, Failure, Kind};
@@ -54,8 +54,12 @@ pub struct Options {
 pub struct Done {
     /// What was subject.
     pub subject: Subject,
+    /// Where it was done.
+    pub engine: Engine,
     /// The steps.
     pub plan: Plan,
+    /// How long each service took to be ready; those that nothing was done to are not there.
+    pub times: Times,
 }
 
 /// Starts the environment.
@@ -76,14 +80,14 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     }
     let plan = up::plan(&subject.project, &observed, &wishes)?;
     if options.dry_run {
-        return Ok(Done { subject, plan });
+        return Ok(Done { subject, engine, plan, times: Times::new() });
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
-    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout)
+    let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout)
         .preparing(subject.stack.clone(), skip);
     hands.is_possible(&plan).await?;
-    apply(&plan, &hands, &context.events).await?;
-    Ok(Done { subject, plan })
+    let times = apply(&plan, &hands, &context.events).await?;
+    Ok(Done { subject, engine, plan, times })
 }
 
 /// The service whose database is to be prepared, unless nothing of it is wanted.

@@ -43,7 +43,9 @@ pub fn plan(project: Option<&Project>, observed: &Observed, wishes: &Wishes) -> 
     let targeted = |container: &Container| {
         wishes.targets.is_empty() || wishes.targets.iter().any(|name| name == container.service())
     };
-    let mut removed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    // The steps after which the containers of a service, and those before them, have stopped. Nothing else of
+    // a dependent has to wait for: its removal goes on beside.
+    let mut stopped: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut steps = Vec::new();
     // Dependents first: the order of start, reversed; then what stands in no order.
     let place = |container: &Container| {
@@ -58,16 +60,15 @@ pub fn plan(project: Option<&Project>, observed: &Observed, wishes: &Wishes) -> 
         let mut after: Vec<usize> = order
             .needed_by(container.service())
             .filter(|dependent| dependent.as_str() != container.service())
-            .flat_map(|dependent| removed.get(dependent.as_str()).into_iter().flatten().copied())
+            .flat_map(|dependent| stopped.get(dependent.as_str()).into_iter().flatten().copied())
             .collect();
         if container.state.is_up() {
             let act = Act::Stop { target: target(container), grace: wishes.grace };
             after = vec![plan.add(act, cause.clone(), after)];
         }
         let act = Act::Remove { target: target(container), volumes: wishes.volumes };
-        let step = plan.add(act, cause, after);
-        removed.entry(container.service()).or_default().push(step);
-        steps.push(step);
+        stopped.entry(container.service()).or_default().extend(&after);
+        steps.push(plan.add(act, cause, after));
     }
     if !wishes.targets.is_empty() {
         return plan;
@@ -143,6 +144,7 @@ mod tests {
             id: format!("{service}-id"),
             name: format!("shop-{service}-1"),
             state: State::Running,
+            networks: BTreeMap::from([("shop_default".to_owned(), "n".to_owned())]),
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             networks: [("shop_default".to_owned(), "n".to_owned())].into(),
             ..Container::default()
@@ -169,7 +171,7 @@ mod tests {
         insta::assert_snapshot!(plan, @"
           1  stop container shop-web-1    # asked for
           2  remove container shop-web-1  # asked for; after 1
-          3  stop container shop-db-1     # asked for; after 2
+          3  stop container shop-db-1     # asked for; after 1
           4  remove container shop-db-1   # asked for; after 3
           5  remove network shop_default  # asked for; after 2, 4
         ");

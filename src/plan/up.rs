@@ -1,6 +1,7 @@
 //! From what is there to what the compose file wants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::time::Duration;
 
 use crate::base::{Failure, Kind};
@@ -405,11 +406,12 @@ impl<'a> Work<'a> {
         }
         for container in temporary {
             let number = container.number().max(1);
-            if crew.kept.contains_key(&number) {
-                crew.left_behind.push(container);
-            } else {
-                crew.kept.insert(number, container);
-                crew.unnamed.push((container, names::container(&project.name, name, service, number)));
+            match crew.kept.entry(number) {
+                Entry::Occupied(_) => crew.left_behind.push(container),
+                Entry::Vacant(free) => {
+                    free.insert(container);
+                    crew.unnamed.push((container, names::container(&project.name, name, service, number)));
+                }
             }
         }
         crew
@@ -472,10 +474,10 @@ impl<'a> Work<'a> {
             let attached = container.networks.get(&network.name);
             let same = match (self.networks.get(key), attached) {
                 (Some(NetworkState::Kept { id }), Some(attached)) => attached.is_empty() || attached == id,
-                // Not attached at all: the create was cut short between the first network and the others.
-                (Some(NetworkState::Kept { .. }), None) => false,
-                (Some(NetworkState::Made(_) | NetworkState::Remade { .. }), _) => false,
                 (None, _) => true,
+                // The network is new; or the container is not attached at all, as its creation was cut short
+                // between the first network and the others.
+                (Some(_), _) => false,
             };
             if !same {
                 return Some(Cause::NetworkChanged(network.name.clone()));

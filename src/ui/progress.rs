@@ -86,8 +86,8 @@ impl Progress {
     fn progress(&mut self, subject: &str, detail: &str, done: Option<u64>, total: Option<u64>) {
         self.started(subject, detail);
         if let (Some(bar), Some(done), Some(total)) = (self.bars.get(subject), done, total) {
-            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             #[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             bar.set_message(format!("{} {:.1}/{:.1} MiB", harmless(detail), mib(done), mib(total)));
         }
     }

@@ -72,11 +72,26 @@ fn mistakes_of_yaml() {
 
 #[test]
 fn keys_and_values_that_are_not_understood() {
-    refused("key", "services:\n  web:\n    imagee: IMAGE", 3, &["imagee", "compose.yaml:3:5", "did you mean `image`"]);
+    refused(
+        "key",
+        "services:\n  web:\n    imagee: IMAGE",
+        3,
+        &["imagee", "compose.yaml:3:5", "did you mean `image`"],
+    );
     refused("top", "service:\n  web: {IDLE}", 3, &["compose.yaml:1:1", "did you mean `services`"]);
-    refused("port", "services:\n  web:\n    image: IMAGE\n    ports:\n      - {target: five}", 3, &["compose.yaml:5:"]);
+    refused(
+        "port",
+        "services:\n  web:\n    image: IMAGE\n    ports:\n      - {target: five}",
+        3,
+        &["compose.yaml:5:"],
+    );
     refused("type", "services:\n  web:\n    image: IMAGE\n    command: {a: b}", 3, &["compose.yaml:4:"]);
-    refused("span", "services:\n  web:\n    image: IMAGE\n    stop_grace_period: soon", 3, &["compose.yaml:4:", "soon"]);
+    refused(
+        "span",
+        "services:\n  web:\n    image: IMAGE\n    stop_grace_period: soon",
+        3,
+        &["compose.yaml:4:", "soon"],
+    );
     refused("noimage", "services:\n  web: {command: a}", 3, &["web", "image", "compose.yaml:2:"]);
 }
 
@@ -100,17 +115,45 @@ fn services_that_depend_in_a_circle_or_on_nothing() {
         3,
         &["a -> b -> c -> a"],
     );
-    refused("nodep", "services:\n  web:\n    image: IMAGE\n    depends_on: [dp]\n  db: {IDLE}", 3, &["web", "dp", "compose.yaml:4:"]);
-    refused("nonet", "services:\n  web:\n    image: IMAGE\n    networks: [nt]\n", 3, &["web", "nt", "compose.yaml:4:"]);
-    refused("novol", "services:\n  web:\n    image: IMAGE\n    volumes: ['dta:/x']\n", 3, &["web", "dta", "compose.yaml:4:"]);
+    refused(
+        "nodep",
+        "services:\n  web:\n    image: IMAGE\n    depends_on: [dp]\n  db: {IDLE}",
+        3,
+        &["web", "dp", "compose.yaml:4:"],
+    );
+    refused(
+        "nonet",
+        "services:\n  web:\n    image: IMAGE\n    networks: [nt]\n",
+        3,
+        &["web", "nt", "compose.yaml:4:"],
+    );
+    refused(
+        "novol",
+        "services:\n  web:\n    image: IMAGE\n    volumes: ['dta:/x']\n",
+        3,
+        &["web", "dta", "compose.yaml:4:"],
+    );
 }
 
 #[test]
 fn a_service_that_is_not_there() {
     let site = Site::up("nosvc", "services: {web: {IDLE}}");
     for words in [
-        "up wep", "stop wep", "restart wep", "logs wep", "exec wep true", "run wep true", "port wep 80", "build wep",
-        "pull wep", "top wep", "wait wep", "status wep", "down wep", "cp wep:/x .", "kill wep",
+        "up wep",
+        "stop wep",
+        "restart wep",
+        "logs wep",
+        "exec wep true",
+        "run wep true",
+        "port wep 80",
+        "build wep",
+        "pull wep",
+        "top wep",
+        "wait wep",
+        "status wep",
+        "down wep",
+        "cp wep:/x .",
+        "kill wep",
     ] {
         site.run(words).exits(2).says(&["no such service: wep", "did you mean `web`?"]);
     }
@@ -121,7 +164,10 @@ fn a_service_that_is_not_there() {
 fn a_port_that_a_process_has() {
     let holder = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = holder.local_addr().unwrap().port();
-    let site = Site::with("portp", &format!("services: {{web: {{IDLE, ports: ['127.0.0.1:{port}:80']}}, db: {{IDLE}}}}"));
+    let site = Site::with(
+        "portp",
+        &format!("services: {{web: {{IDLE, ports: ['127.0.0.1:{port}:80']}}, db: {{IDLE}}}}"),
+    );
     let own = format!("process {}", std::process::id());
     site.run("up").exits(5).says(&["service `web`", &port.to_string(), &own]);
     site.holds(&[]);
@@ -209,10 +255,9 @@ fn an_engine_that_goes_away_in_the_middle() {
                 continue;
             }
             let real = std::os::unix::net::UnixStream::connect(crate::site::socket()).unwrap();
-            for (mut from, mut to) in [
-                (stream.try_clone().unwrap(), real.try_clone().unwrap()),
-                (real, stream),
-            ] {
+            for (mut from, mut to) in
+                [(stream.try_clone().unwrap(), real.try_clone().unwrap()), (real, stream)]
+            {
                 std::thread::spawn(move || std::io::copy(&mut from, &mut to));
             }
         }

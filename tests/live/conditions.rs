@@ -56,7 +56,12 @@ fn a_dependency_that_exits_is_named_with_its_last_words() {
   migrate: {image: IMAGE, command: \"sh -c 'echo the table is missing >&2; exit 7'\"}",
     );
     let run = site.run("up").exits(6);
-    run.says(&["service `migrate` exited (7)", "`web` waits for it", "the table is missing", "devenv logs migrate"]);
+    run.says(&[
+        "service `migrate` exited (7)",
+        "`web` waits for it",
+        "the table is missing",
+        "devenv logs migrate",
+    ]);
     // What waited was not started.
     assert_eq!(site.inspect("web")["State"]["Status"], "created");
     // The same with a check that never gets its chance.
@@ -71,7 +76,10 @@ fn a_dependency_that_exits_is_named_with_its_last_words() {
 
 #[test]
 fn a_service_nobody_waits_for_fails_up_too() {
-    let site = Site::with("alone", "services: {web: {IDLE}, bad: {image: IMAGE, command: \"sh -c 'echo oh; exit 3'\"}}");
+    let site = Site::with(
+        "alone",
+        "services: {web: {IDLE}, bad: {image: IMAGE, command: \"sh -c 'echo oh; exit 3'\"}}",
+    );
     site.run("up").exits(6).says(&["service `bad` exited (3)", "oh"]);
     assert_eq!(site.inspect("web")["State"]["Running"], true);
     let failed = site.run("up --json").exits(6);
@@ -101,7 +109,12 @@ fn a_check_that_never_passes_is_shown_with_its_last_probe() {
     healthcheck: {test: 'echo no connection; exit 1', interval: 100ms, retries: 2}}",
     );
     let run = site.run("up").exits(6);
-    run.says(&["service `db` is unhealthy", "exit code 1: no connection", "starting up", "`web` waits for it"]);
+    run.says(&[
+        "service `db` is unhealthy",
+        "exit code 1: no connection",
+        "starting up",
+        "`web` waits for it",
+    ]);
     // The time that one is willing to wait ends it too.
     site.compose("services: {db: {IDLE, healthcheck: {test: 'echo not yet; exit 1', interval: 100ms, retries: 100000}}}");
     let run = site.run("up --wait-timeout 1s").exits(6);
@@ -198,7 +211,9 @@ volumes: {data: {}}",
 #[test]
 fn a_dependency_that_becomes_healthy_late_is_seen_at_once() {
     let site = Site::with("late", "");
-    site.compose(&check("services: {web: {IDLE, depends_on: {db: {condition: service_healthy}}}, db: {IDLE, CHECK}}"));
+    site.compose(&check(
+        "services: {web: {IDLE, depends_on: {db: {condition: service_healthy}}}, db: {IDLE, CHECK}}",
+    ));
     let up = site.spawn("up");
     until("db runs", || site.inventory().contains(&"container P-db-1 running".to_owned()).then_some(()));
     assert_eq!(site.inspect("web")["State"]["Status"], "created");

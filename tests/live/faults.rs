@@ -94,7 +94,10 @@ fn a_replacement_keeps_anonymous_data_when_it_is_killed() {
 
 #[test]
 fn ctrl_c_ends_up_with_130_and_the_next_up_converges() {
-    let site = Site::with("ctrlc", &CHAIN.replace("command: 'true'", "command: \"sh -c 'until test -e /go; do sleep 0.05; done'\""));
+    let site = Site::with(
+        "ctrlc",
+        &CHAIN.replace("command: 'true'", "command: \"sh -c 'until test -e /go; do sleep 0.05; done'\""),
+    );
     for (stop, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let up = site.spawn("up");
         until("migrate runs", || {
@@ -128,7 +131,10 @@ fn several_up_at_once_come_to_the_same_end() {
 
 #[test]
 fn a_lock_is_told_and_ends_with_its_holder() {
-    let site = Site::with("lock", "services: {web: {IDLE, healthcheck: {test: test -e /ok, interval: 100ms, retries: 1000}}}");
+    let site = Site::with(
+        "lock",
+        "services: {web: {IDLE, healthcheck: {test: test -e /ok, interval: 100ms, retries: 1000}}}",
+    );
     let mut holder = site.spawn("up");
     until("web runs", || site.inventory().contains(&"container P-web-1 running".to_owned()).then_some(()));
     let own = format!("process {}", holder.id());
@@ -180,7 +186,11 @@ fn a_container_that_was_removed_stopped_or_renamed_is_mended() {
 fn a_network_that_was_removed_is_made_again() {
     let site = Site::up("netgone", CHAIN);
     let network = format!("{}_front", site.name);
-    engine_with("POST", &format!("/networks/{network}/disconnect"), &format!(r#"{{"Container": "{}", "Force": true}}"#, site.id("web")));
+    engine_with(
+        "POST",
+        &format!("/networks/{network}/disconnect"),
+        &format!(r#"{{"Container": "{}", "Force": true}}"#, site.id("web")),
+    );
     assert_eq!(engine("DELETE", &format!("/networks/{network}")).0, 204);
     converged(&site);
     let ends = site.inspect("web")["NetworkSettings"]["Networks"].clone();
@@ -198,7 +208,11 @@ fn a_network_that_was_removed_is_made_again() {
 fn a_disconnected_container_is_connected_again() {
     let site = Site::up("discon", CHAIN);
     let network = format!("{}_back", site.name);
-    engine_with("POST", &format!("/networks/{network}/disconnect"), &format!(r#"{{"Container": "{}", "Force": true}}"#, site.id("web")));
+    engine_with(
+        "POST",
+        &format!("/networks/{network}/disconnect"),
+        &format!(r#"{{"Container": "{}", "Force": true}}"#, site.id("web")),
+    );
     converged(&site);
     site.ok("exec -T web getent hosts db");
 }
@@ -241,7 +255,11 @@ fn a_compose_file_that_changes_while_up_runs_is_read_once() {
     Run::of("up", up).exits(0);
     assert!(site.inspect("web")["Config"]["Env"].to_string().contains("A=before"));
     let status = site.json("status --json");
-    assert_eq!((&status["services"][0]["drifted"], &status["services"][1]["drifted"]), (&false.into(), &true.into()), "{status}");
+    assert_eq!(
+        (&status["services"][0]["drifted"], &status["services"][1]["drifted"]),
+        (&false.into(), &true.into()),
+        "{status}"
+    );
     site.ok("up");
     assert!(site.inspect("web")["Config"]["Env"].to_string().contains("A=after"));
     site.is_settled();

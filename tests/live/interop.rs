@@ -172,7 +172,8 @@ fn hashes_agree(name: &str, text: &str, number: usize) {
         lines.sort();
         lines
     };
-    let theirs = lines(Run::new("", &site.program(peer(SAME)).args(["config", "--hash", "*"]).output().unwrap()));
+    let theirs =
+        lines(Run::new("", &site.program(peer(SAME)).args(["config", "--hash", "*"]).output().unwrap()));
     let ours = lines(site.run_args(&["config", "--hash", "*"]).exits(0));
     assert_eq!(ours, theirs, "{name}");
     assert!(!ours.is_empty());
@@ -219,7 +220,10 @@ fn an_older_compose_project_is_taken_over_without_loss() {
 
 #[test]
 fn their_words_on_our_project() {
-    let site = Site::up("io-theirs", "services: {web: {image: IMAGE, stop_signal: SIGKILL, command: \"sh -c 'echo hello; exec sleep infinity'\", ports: ['127.0.0.1::80']}, db: {IDLE}}");
+    let site = Site::up(
+        "io-theirs",
+        "services: {web: {image: IMAGE, stop_signal: SIGKILL, command: \"sh -c 'echo hello; exec sleep infinity'\", ports: ['127.0.0.1::80']}, db: {IDLE}}",
+    );
     for version in [SAME, OLDER] {
         site.compose_does(version, "ps").prints(&["-web-1", "-db-1"]);
         site.compose_does(version, "ls").prints(&[&site.name]);
@@ -232,7 +236,12 @@ fn their_words_on_our_project() {
     assert_eq!(site.json("status web --json")["services"][0]["state"], "exited");
     site.compose_does(SAME, "start web");
     site.compose_does(SAME, "up -d --scale db=2");
-    site.holds(&["container P-db-1 running", "container P-db-2 running", "container P-web-1 running", "network P_default"]);
+    site.holds(&[
+        "container P-db-1 running",
+        "container P-db-2 running",
+        "container P-web-1 running",
+        "network P_default",
+    ]);
     site.ok("up --scale db=1");
     site.holds(&["container P-db-1 running", "container P-web-1 running", "network P_default"]);
     site.compose_does(SAME, "down");
@@ -241,7 +250,10 @@ fn their_words_on_our_project() {
 
 #[test]
 fn our_words_on_their_project() {
-    let site = Site::with("io-ours", "services: {web: {image: IMAGE, stop_signal: SIGKILL, command: \"sh -c 'echo hello; exec sleep infinity'\"}, db: {IDLE}}");
+    let site = Site::with(
+        "io-ours",
+        "services: {web: {image: IMAGE, stop_signal: SIGKILL, command: \"sh -c 'echo hello; exec sleep infinity'\"}, db: {IDLE}}",
+    );
     site.compose_does(SAME, "up -d --scale db=2");
     site.ok("status").prints(&["-web-1", "-db-1", "-db-2"]);
     site.ok("logs web").prints(&["hello"]);

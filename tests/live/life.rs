@@ -11,7 +11,12 @@ volumes: {data: {}}
 #[test]
 fn up_makes_all_and_down_keeps_only_the_data() {
     let site = Site::up("life", TWO);
-    site.holds(&["container P-db-1 running", "container P-web-1 running", "network P_default", "volume P_data"]);
+    site.holds(&[
+        "container P-db-1 running",
+        "container P-web-1 running",
+        "network P_default",
+        "volume P_data",
+    ]);
     site.ok("status").prints(&["web", "db", "running"]);
     let status = site.json("status --json");
     assert_eq!(status["services"].as_array().unwrap().len(), 2, "{status}");
@@ -49,10 +54,8 @@ fn foreign_objects_are_untouched() {
     let before = neighbour.ids();
     site.ok("up");
     site.ok("down --volumes --yes --remove-orphans");
-    let kept = (
-        engine("GET", &format!("/volumes/{volume}")).0,
-        engine("GET", &format!("/networks/{network}")).0,
-    );
+    let kept =
+        (engine("GET", &format!("/volumes/{volume}")).0, engine("GET", &format!("/networks/{network}")).0);
     engine("DELETE", &format!("/volumes/{volume}"));
     engine("DELETE", &format!("/networks/{network}"));
     assert_eq!(kept, (200, 200));
@@ -230,7 +233,10 @@ fn another_name_is_another_project() {
     let other = format!("{}-b", site.name);
     site.ok(&format!("-p {other} up"));
     let (code, found) = engine("GET", &format!("/containers/{other}-web-1/json"));
-    assert_eq!((code, found["Config"]["Labels"]["com.docker.compose.project"].as_str()), (200, Some(&*other)));
+    assert_eq!(
+        (code, found["Config"]["Labels"]["com.docker.compose.project"].as_str()),
+        (200, Some(&*other))
+    );
     site.ok(&format!("down -p {other}"));
     assert_eq!(engine("GET", &format!("/containers/{other}-web-1/json")).0, 404);
     site.holds(&["container P-web-1 running", "network P_default"]);

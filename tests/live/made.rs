@@ -94,15 +94,23 @@ fn attributes_of_a_container() {
     );
     // Newer engines write the names with `CAP_`.
     let capability = |list: &str| found["HostConfig"][list].to_string().replace("CAP_", "");
-    assert_eq!((capability("CapAdd"), capability("CapDrop")), (r#"["NET_ADMIN"]"#.into(), r#"["MKNOD"]"#.into()));
+    assert_eq!(
+        (capability("CapAdd"), capability("CapDrop")),
+        (r#"["NET_ADMIN"]"#.into(), r#"["MKNOD"]"#.into())
+    );
     let limits = found["HostConfig"]["Ulimits"].as_array().unwrap();
     assert!(limits.contains(&json!({"Name": "nofile", "Soft": 1000, "Hard": 2000})), "{limits:?}");
     assert!(limits.contains(&json!({"Name": "nproc", "Soft": 500, "Hard": 500})), "{limits:?}");
     // And as a process in it sees them.
     let inside = |command: &str| site.run_args(&["exec", "-T", "web", "sh", "-c", command]).exits(0).out;
-    assert_eq!(inside("id -u; id -g; id -G; pwd; hostname; ulimit -n; cat /proc/sys/net/core/somaxconn"),
-        "5\n6\n6 7\n/srv\nshop\n1000\n1024\n");
-    assert_eq!(inside("echo \"[$A][$EMPTY]\"; touch /tmp/x && touch /x 2>/dev/null || echo read-only"), "[x y][]\nread-only\n");
+    assert_eq!(
+        inside("id -u; id -g; id -G; pwd; hostname; ulimit -n; cat /proc/sys/net/core/somaxconn"),
+        "5\n6\n6 7\n/srv\nshop\n1000\n1024\n"
+    );
+    assert_eq!(
+        inside("echo \"[$A][$EMPTY]\"; touch /tmp/x && touch /x 2>/dev/null || echo read-only"),
+        "[x y][]\nread-only\n"
+    );
     assert_eq!(inside("cat /proc/1/comm"), "docker-init\n");
     site.is_settled();
 }
@@ -126,7 +134,11 @@ fn healthchecks_in_every_form() {
     assert_eq!(test("none"), json!(["NONE"]));
     assert_eq!(test("off"), json!(["NONE"]));
     assert_eq!(test("built"), json!(["CMD-SHELL", "test -d /srv"]));
-    assert_eq!(site.inspect("built")["State"]["Health"]["Status"], "healthy", "the image's own check is waited for");
+    assert_eq!(
+        site.inspect("built")["State"]["Health"]["Status"],
+        "healthy",
+        "the image's own check is waited for"
+    );
     site.is_settled();
 }
 
@@ -166,11 +178,17 @@ networks:
     assert_eq!(ends.as_object().unwrap().len(), 2, "{ends}");
     assert_eq!(ends[format!("{}_back", site.name)]["IPAddress"], "10.213.77.9");
     let aliases = ends[format!("{}_front", site.name)]["Aliases"].to_string();
-    assert!(["www", "shop", "web"].iter().all(|alias| aliases.contains(&format!("\"{alias}\""))), "{aliases}");
+    assert!(
+        ["www", "shop", "web"].iter().all(|alias| aliases.contains(&format!("\"{alias}\""))),
+        "{aliases}"
+    );
     assert_eq!(site.inspect("side")["HostConfig"]["NetworkMode"], format!("container:{}", site.id("web")));
     assert_eq!(site.inspect("lone")["HostConfig"]["NetworkMode"], "none");
     let back = engine("GET", &format!("/networks/{}_back", site.name)).1;
-    assert_eq!((&back["Internal"], &back["IPAM"]["Config"][0]["Subnet"]), (&json!(true), &json!("10.213.77.0/24")));
+    assert_eq!(
+        (&back["Internal"], &back["IPAM"]["Config"][0]["Subnet"]),
+        (&json!(true), &json!("10.213.77.0/24"))
+    );
     site.ok("exec -T db getent hosts web").prints(&["10.213.77.9"]);
     site.is_settled();
     // Whoever shares a namespace follows its owner.
@@ -244,8 +262,14 @@ configs:
     let up = site.ok("up");
     assert!(!format!("{up}").contains("t0ken"), "a secret is told: {up}");
     let inside = |command: &str| site.run_args(&["exec", "-T", "web", "sh", "-c", command]).exits(0).out;
-    assert_eq!(inside("cat /run/secrets/from_file /etc/app/file.conf /from_text"), "s3cret\na=1\nhello you\n");
-    assert_eq!(inside("cat /etc/token; stat -c ' %a %u %g' /etc/token; stat -c '%a' /from_text"), "t0ken 400 5 6\n640\n");
+    assert_eq!(
+        inside("cat /run/secrets/from_file /etc/app/file.conf /from_text"),
+        "s3cret\na=1\nhello you\n"
+    );
+    assert_eq!(
+        inside("cat /etc/token; stat -c ' %a %u %g' /etc/token; stat -c '%a' /from_text"),
+        "t0ken 400 5 6\n640\n"
+    );
     assert_eq!(inside("cat /etc/var"), "t0ken");
     assert!(!site.inspect("web").to_string().contains("t0ken"));
     site.is_settled();
@@ -279,7 +303,10 @@ volumes: {data: {labels: {a: b}}, named: {name: \"${COMPOSE_PROJECT_NAME}-given\
     let inside = |service: &str, command: &str| {
         site.run_args(&["exec", "-T", service, "sh", "-c", command]).exits(0).out
     };
-    assert_eq!(inside("web", "cat /src/hello /long/hello; touch /src/x 2>/dev/null || echo ro; stat -c %a /ram"), "hi\nhi\nro\n700\n");
+    assert_eq!(
+        inside("web", "cat /src/hello /long/hello; touch /src/x 2>/dev/null || echo ro; stat -c %a /ram"),
+        "hi\nhi\nro\n700\n"
+    );
     inside("web", "echo 1 > /data/f; touch /made/g");
     assert_eq!(inside("other", "cat /data/f; touch /data/g 2>/dev/null || echo ro"), "1\nro\n");
     assert!(site.dir().join("made/g").exists());
@@ -311,7 +338,8 @@ secrets: {token: {file: ./token}}",
     site.file(".dockerignore", "ignored\n");
     site.file("ignored", "");
     site.ok("up");
-    let inside = site.run_args(&["exec", "-T", "web", "sh", "-c", "cat /greeting /size; ls -A /src"]).exits(0);
+    let inside =
+        site.run_args(&["exec", "-T", "web", "sh", "-c", "cat /greeting /size; ls -A /src"]).exits(0);
     assert_eq!(inside.out, "hello world\n7\n.dockerignore\nDockerfile\ncompose.yaml\ntoken\n");
     assert_eq!(site.inspect("web")["Config"]["Labels"]["made.by"], "test");
     site.is_settled();

@@ -294,8 +294,9 @@ pub(crate) fn engine_with(method: &str, path: &str, body: &str) -> (u16, Value) 
 }
 
 fn request(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
-    let mut stream = UnixStream::connect(socket)
-        .unwrap_or_else(|error| panic!("no engine at {} (start it with `make up`): {error}", socket.display()));
+    let mut stream = UnixStream::connect(socket).unwrap_or_else(|error| {
+        panic!("no engine at {} (start it with `make up`): {error}", socket.display())
+    });
     let length = body.len();
     let head = "Host: engine\r\nContent-Type: application/json";
     write!(stream, "{method} {path} HTTP/1.0\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();

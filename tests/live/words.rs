@@ -28,7 +28,9 @@ fn exec_passes_on_code_input_and_output() {
     assert!(matches!(run.code, Some(126 | 127)), "{run}");
     site.ok("exec web -- echo --help").prints(&["--help"]);
     site.ok("exec -d web touch /tmp/later");
-    until("the detached command ran", || (site.run("exec web test -e /tmp/later").code == Some(0)).then_some(()));
+    until("the detached command ran", || {
+        (site.run("exec web test -e /tmp/later").code == Some(0)).then_some(())
+    });
     site.ok("stop");
     site.run("exec web true").exits(1).says(&["web", "not run"]);
 }
@@ -54,14 +56,19 @@ fn run_makes_a_container_of_its_own_and_leaves_nothing() {
     let run = site.run_args(&["run", "job", "sh", "-c", "echo $A $B; exit 5"]).exits(5);
     run.prints(&["a"]);
     site.holds(&["container P-db-1 running", "network P_default"]);
-    let run = site.run_fed(&["run", "--rm", "-T", "-e", "B=b", "job", "sh", "-c", "cat; echo $B"], b"in\n").exits(0);
+    let run = site
+        .run_fed(&["run", "--rm", "-T", "-e", "B=b", "job", "sh", "-c", "cat; echo $B"], b"in\n")
+        .exits(0);
     assert_eq!(run.out, "in\nb\n");
     site.holds(&["container P-db-1 running", "network P_default"]);
     site.ok("down");
     site.ok("run --no-deps job true");
     site.holds(&["network P_default"]);
     let name = site.ok("run -d --no-deps job sleep infinity").out;
-    assert!(site.inventory().iter().any(|line| line.contains("-job-run-") && line.contains("running")), "{name}");
+    assert!(
+        site.inventory().iter().any(|line| line.contains("-job-run-") && line.contains("running")),
+        "{name}"
+    );
     // A one-off is no container of the service, but goes with the project.
     site.ok("up");
     site.ok("down");
@@ -152,7 +159,10 @@ fn cp_goes_both_ways() {
     site.ok("cp one.txt web:/srv");
     site.ok("cp folder web:/tmp/new");
     site.ok("cp folder web:/srv/");
-    assert_eq!(inside("cat /tmp/renamed /srv/one.txt /tmp/new/a /tmp/new/deep/b /srv/folder/deep/b"), "one\none\na\nb\nb\n");
+    assert_eq!(
+        inside("cat /tmp/renamed /srv/one.txt /tmp/new/a /tmp/new/deep/b /srv/folder/deep/b"),
+        "one\none\na\nb\nb\n"
+    );
     // Out, the same.
     site.ok("cp web:/tmp/renamed back.txt");
     site.ok("cp web:/srv/one.txt folder");
@@ -170,7 +180,10 @@ fn cp_goes_both_ways() {
 
 #[test]
 fn port_and_top_look_in() {
-    let site = Site::up("port", "services: {web: {IDLE, ports: ['127.0.0.1::80', '127.0.0.1::53/udp']}, db: {IDLE}}");
+    let site = Site::up(
+        "port",
+        "services: {web: {IDLE, ports: ['127.0.0.1::80', '127.0.0.1::53/udp']}, db: {IDLE}}",
+    );
     let address = site.ok("port web 80").out;
     assert!(address.starts_with("127.0.0.1:"), "{address}");
     assert_eq!(site.json("port web 80 --json")["address"], address.trim());
@@ -207,7 +220,10 @@ fn events_tell_what_happens() {
 
 #[test]
 fn up_attach_shows_logs_and_stops_on_ctrl_c() {
-    let site = Site::with("attach", "services: {web: {image: IMAGE, stop_signal: SIGKILL, command: \"sh -c 'echo here I am; exec sleep infinity'\"}}");
+    let site = Site::with(
+        "attach",
+        "services: {web: {image: IMAGE, stop_signal: SIGKILL, command: \"sh -c 'echo here I am; exec sleep infinity'\"}}",
+    );
     let mut child = site.spawn("up --attach");
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().ends_with("| here I am"));
@@ -219,18 +235,38 @@ fn up_attach_shows_logs_and_stops_on_ctrl_c() {
 
 #[test]
 fn every_json_is_json() {
-    let site = Site::with("json", "services: {web: {IDLE, ports: ['127.0.0.1::80']}, built: {build: {dockerfile_inline: 'FROM IMAGE'}, command: sleep infinity, stop_signal: SIGKILL}}");
+    let site = Site::with(
+        "json",
+        "services: {web: {IDLE, ports: ['127.0.0.1::80']}, built: {build: {dockerfile_inline: 'FROM IMAGE'}, command: sleep infinity, stop_signal: SIGKILL}}",
+    );
     for words in [
-        "config --json", "config --format json", "build --json", "up --dry-run --json", "up --json", "status --json", "status -o json",
-        "port web 80 --json", "top --json", "stop --json", "start --json", "restart --json", "pause --json",
-        "unpause --json", "wait web --for ready --json", "pull --missing --json web", "down --dry-run --json", "down --json", "doctor --json",
+        "config --json",
+        "config --format json",
+        "build --json",
+        "up --dry-run --json",
+        "up --json",
+        "status --json",
+        "status -o json",
+        "port web 80 --json",
+        "top --json",
+        "stop --json",
+        "start --json",
+        "restart --json",
+        "pause --json",
+        "unpause --json",
+        "wait web --for ready --json",
+        "pull --missing --json web",
+        "down --dry-run --json",
+        "down --json",
+        "doctor --json",
     ] {
         let run = site.run(words);
         assert!(words.starts_with("doctor") || run.code == Some(0), "{run}");
         let document = run.json();
         assert!(words.contains("config") || document["version"].is_number(), "{words}: {document}");
         for line in run.err.lines() {
-            serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error} in {line}: {run}"));
+            serde_json::from_str::<serde_json::Value>(line)
+                .unwrap_or_else(|error| panic!("{error} in {line}: {run}"));
         }
     }
     let failed = site.run("up nobody --json").exits(2);
@@ -241,8 +277,14 @@ fn every_json_is_json() {
 #[test]
 fn a_compose_file_from_standard_input() {
     let site = Site::new("stdin");
-    let text = "services: {web: {image: IMAGE, command: sleep infinity, stop_signal: SIGKILL}}".replace("IMAGE", crate::site::IMAGE);
-    let mut child = site.program(env!("CARGO_BIN_EXE_devenv")).args(["-f", "-", "up"]).stdin(Stdio::piped()).spawn().unwrap();
+    let text = "services: {web: {image: IMAGE, command: sleep infinity, stop_signal: SIGKILL}}"
+        .replace("IMAGE", crate::site::IMAGE);
+    let mut child = site
+        .program(env!("CARGO_BIN_EXE_devenv"))
+        .args(["-f", "-", "up"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     Run::of("-f - up", child).exits(0);
     site.holds(&["container P-web-1 running", "network P_default"]);
