@@ -240,7 +240,7 @@ mod tests {
         let fake = Fake { fails: fails.into_iter().collect(), ..Fake::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let result = runtime.block_on(apply(plan, &fake, &Events::nowhere()));
-        (result, fake.done.into_inner().unwrap())
+        (result.map(|_| ()), fake.done.into_inner().unwrap())
     }
 
     /// Two chains that meet: 0 → 1 → 2, 3 → 4, and 5 after both; 6 stands alone.

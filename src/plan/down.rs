@@ -146,7 +146,6 @@ mod tests {
             state: State::Running,
             networks: BTreeMap::from([("shop_default".to_owned(), "n".to_owned())]),
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            networks: [("shop_default".to_owned(), "n".to_owned())].into(),
             ..Container::default()
         }
     }
