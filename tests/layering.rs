@@ -101,7 +101,7 @@ fn code(text: &str) -> Vec<(usize, String)> {
         // An import that goes over several lines is one line here.
         match code.last_mut() {
             Some((_, open)) if open.trim_start().starts_with("use ") && !open.contains(';') => {
-                open.push_str(line.trim())
+                open.push_str(line.trim());
             }
             _ => code.push((index + 1, line)),
         }
