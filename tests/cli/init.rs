@@ -270,7 +270,7 @@ fn files_of_an_older_version_are_renewed_and_the_users_are_not() {
     let line = |text: &str| text.lines().find(|line| line.ends_with("/Dockerfile")).unwrap().to_owned();
     sandbox.write(
         "compose/supabase/.devenv.sha256",
-        &record.replace(&line(&record), &format!("{}  compose/supabase/Dockerfile", hash)),
+        &record.replace(&line(&record), &format!("{hash}  compose/supabase/Dockerfile")),
     );
     assert_snapshot!(sandbox.devenv("init --template supabase"), @"
     exit 0
