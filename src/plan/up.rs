@@ -178,7 +178,13 @@ impl<'a> Work<'a> {
             let current = |network: &Network| {
                 network.labels.get(labels::CONFIG_HASH).is_none_or(|found| *found == hash)
             };
-            let state = match ours.iter().find(|network| current(network)) {
+            let in_use = |network: &Network| {
+                let mut containers = self.observed.containers.iter();
+                containers.any(|container| container.networks.values().any(|id| *id == network.id))
+            };
+            // Of two the one that containers are on already, so that they stay as they are.
+            let used = ours.iter().find(|network| current(network) && in_use(network));
+            let state = match used.or_else(|| ours.iter().find(|network| current(network))) {
                 Some(network) => {
                     // Two commands at once on an old version may have left a second network of this name.
                     for double in ours.iter().filter(|other| other.id != network.id) {

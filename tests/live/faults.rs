@@ -264,3 +264,20 @@ fn a_compose_file_that_changes_while_up_runs_is_read_once() {
     assert!(site.inspect("web")["Config"]["Env"].to_string().contains("A=after"));
     site.is_settled();
 }
+
+#[test]
+fn a_replacement_that_was_left_behind_makes_way_for_the_next() {
+    let text = "services: {db: {IDLE}}";
+    let site = Site::up("behindhand", text);
+    // As a command leaves it that dies between making the new container and removing the old one.
+    let old = site.inspect("db");
+    let mut labels = old["Config"]["Labels"].clone();
+    labels["com.docker.compose.replace"] = format!("{}-db-1", site.name).into();
+    let name = format!("{}_{}-db-1", &site.id("db")[..12], site.name);
+    let body = format!(r#"{{"Image": "{}", "Cmd": ["true"], "Labels": {labels}}}"#, crate::site::IMAGE);
+    assert_eq!(engine_with("POST", &format!("/containers/create?name={name}"), &body).0, 201);
+    site.compose(&text.replace("IDLE", "IDLE, environment: {A: b}"));
+    site.ok("up");
+    site.holds(&["container P-db-1 running", "network P_default"]);
+    site.is_settled();
+}
