@@ -1,7 +1,7 @@
 //! The floor: the same containers made by plain requests to the engine, in the best order that their
 //! dependencies allow, by a program that already runs and knows everything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use bollard::Docker;
@@ -186,7 +186,7 @@ impl Floor {
 
     /// Stops dependents before what they depend on, and removes each as soon as it has stopped.
     pub async fn down(&self) -> Result<(), String> {
-        let (stopped, seen) = watch::channel(BTreeMap::<String, ()>::new());
+        let (stopped, seen) = watch::channel(BTreeSet::<String>::new());
         let stopped = &stopped;
         try_join_all(self.containers.iter().map(async |(service, blueprint)| {
             let mut seen = seen.clone();
@@ -196,10 +196,10 @@ impl Floor {
                 .filter(|(_, other)| other.needs.iter().any(|(needed, _)| needed == service))
                 .map(|(name, _)| name)
                 .collect();
-            seen.wait_for(|all| dependents.iter().all(|name| all.contains_key(*name))).await.map_err(told)?;
+            seen.wait_for(|all| dependents.iter().all(|name| all.contains(*name))).await.map_err(told)?;
             self.engine.stop_container(&blueprint.name, None::<StopContainerOptions>).await.map_err(told)?;
             stopped.send_modify(|all| {
-                all.insert(service.clone(), ());
+                all.insert(service.clone());
             });
             let options = RemoveContainerOptionsBuilder::default().force(true).build();
             self.engine.remove_container(&blueprint.name, Some(options)).await.map_err(told)
@@ -225,7 +225,7 @@ impl Floor {
         let options = EventsOptionsBuilder::default().since(&since).filters(&filters).build();
         let (sender, receiver) = watch::channel(BTreeMap::<String, Seen>::new());
         let mut events =
-            Box::pin(self.engine.clone().with_timeout(Duration::from_secs(600)).events(Some(options)));
+            Box::pin(self.engine.clone().with_timeout(Duration::from_mins(10)).events(Some(options)));
         let reader = tokio::spawn(async move {
             while let Some(Ok(event)) = events.next().await {
                 let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();

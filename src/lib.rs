@@ -16,6 +16,7 @@ pub mod base;
 pub mod cli;
 pub mod compose;
 pub mod engine;
+pub mod library;
 pub mod machine;
 pub mod ops;
 pub mod plan;

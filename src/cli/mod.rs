@@ -3,7 +3,10 @@
 
 mod doctor;
 mod images;
+mod init;
+mod library;
 mod look;
+mod manual;
 mod options;
 mod project;
 mod run;
@@ -127,7 +130,12 @@ enum Command {
     Events(look::Events),
     Wait(look::Wait),
     Cp(run::Cp),
+    Init(init::Init),
+    Template(library::Templates),
+    Module(library::Modules),
+    Schema(library::Schema),
     Completions(project::Completions),
+    Man(manual::Man),
     Doctor(doctor::Doctor),
 }
 
@@ -155,7 +163,7 @@ pub fn main(
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
-        let result = runtime.block_on(Box::pin(run(cli.command, &context, &ui)));
+        let result = runtime.block_on(run(cli.command, &context, &ui));
         // A thread may still be reading standard input; nobody waits for it.
         runtime.shutdown_background();
         result
@@ -179,7 +187,7 @@ async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure
         Command::Up(up) => up.attach,
         _ => false,
     };
-    let work = Box::pin(dispatch(command, context, ui));
+    let work = dispatch(command, context, ui);
     if own_signals { work.await } else { unless_interrupted(work).await }
 }
 
@@ -214,6 +222,14 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
+        Command::Init(init) => init.run(context, ui),
+        Command::Template(template) => template.run(context, ui),
+        Command::Module(module) => module.run(context, ui).await,
+        Command::Schema(schema) => {
+            schema.run(ui);
+            Ok(())
+        }
+        Command::Man(man) => man.run(Cli::command(), context, ui),
         Command::Completions(completions) => {
             completions.run(&mut Cli::command(), ui);
             Ok(())

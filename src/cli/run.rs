@@ -150,7 +150,7 @@ impl Run {
             ui.settle();
             session.tty.then(terminal::raw)
         };
-        let name = Box::pin(run::run(context, &one_off, self.wait_timeout, session, take)).await?;
+        let name = run::run(context, &one_off, self.wait_timeout, session, take).await?;
         if let Some(name) = name {
             ui.line(name);
         }

@@ -1,7 +1,7 @@
 //! Whether the parts of a project fit together: what a service names must exist, and nothing may contradict
 //! itself. Only services that are active are looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::problem::{Outcome, Problem, closest, unless};
 use super::project::{Project, Service};
@@ -256,40 +256,42 @@ impl Checker<'_> {
     }
 
     fn cycles(&mut self) {
-        let mut done: Vec<&str> = Vec::new();
-        for name in self.project.services.keys() {
-            let mut path: Vec<&str> = Vec::new();
-            if let Some(cycle) = self.search(name, &mut path, &mut done) {
-                let first = cycle[0];
-                let mark =
-                    (self.at)(&["services", first, "depends_on", cycle.get(1).copied().unwrap_or(first)]);
-                let shown = format!("{} -> {first}", cycle.join(" -> "));
-                self.problems.push(Problem::new(format!("dependency cycle detected: {shown}"), mark));
-                return;
-            }
-        }
+        let Some(cycle) = self.cycle() else { return };
+        let first = cycle[0];
+        let mark = (self.at)(&["services", first, "depends_on", cycle.get(1).copied().unwrap_or(first)]);
+        let shown = format!("{} -> {first}", cycle.join(" -> "));
+        self.problems.push(Problem::new(format!("dependency cycle detected: {shown}"), mark));
     }
 
-    fn search<'n>(
-        &'n self,
-        name: &'n str,
-        path: &mut Vec<&'n str>,
-        done: &mut Vec<&'n str>,
-    ) -> Option<Vec<&'n str>> {
-        if let Some(start) = path.iter().position(|step| *step == name) {
-            return Some(path[start..].to_vec());
-        }
-        if done.contains(&name) {
-            return None;
-        }
-        path.push(name);
-        for other in self.project.services.get(name)?.depends_on.keys() {
-            if let Some(cycle) = self.search(other, path, done) {
-                return Some(cycle);
+    /// The services of a cycle. Follows the longest chain without recursion.
+    fn cycle(&self) -> Option<Vec<&str>> {
+        let services = &self.project.services;
+        let mut seen: HashSet<&str> = HashSet::new();
+        for name in services.keys() {
+            // The way to the service that is looked at, and what is left to look at beside each step.
+            let mut path: Vec<(&str, _)> = Vec::new();
+            let mut on_path: HashSet<&str> = HashSet::new();
+            let mut next = Some(name.as_str());
+            loop {
+                if let Some(name) = next.take() {
+                    if on_path.contains(name) {
+                        let steps: Vec<&str> = path.iter().map(|(step, _)| *step).collect();
+                        let start = steps.iter().position(|step| *step == name).unwrap_or(0);
+                        return Some(steps[start..].to_vec());
+                    }
+                    if let Some(service) = services.get(name).filter(|_| seen.insert(name)) {
+                        on_path.insert(name);
+                        path.push((name, service.depends_on.keys()));
+                    }
+                }
+                let Some((step, rest)) = path.last_mut() else { break };
+                next = rest.next().map(String::as_str);
+                if next.is_none() {
+                    on_path.remove(step);
+                    path.pop();
+                }
             }
         }
-        path.pop();
-        done.push(name);
         None
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn parse_over(
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let found = Variables { values: earlier, unset: Vec::new() };
     match format {
-        Format::Dotenv => Parser { line: 1, lookup, found }.parse(text),
+        Format::Dotenv => Parser { line: 1, lookup, found, left: MAX_TEXT }.parse(text),
         Format::Raw => raw(text, found, lookup),
     }
 }
@@ -85,10 +85,15 @@ fn raw(
     Ok(found)
 }
 
+/// How much text one file may become.
+const MAX_TEXT: usize = 8 << 20;
+
 struct Parser<'a> {
     line: u32,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     found: Variables,
+    /// How much more text the file may become.
+    left: usize,
 }
 
 /// A space that does not end the line.
@@ -217,6 +222,7 @@ impl Parser<'_> {
         let expanded = substitute(value, &mut lookup).map_err(|error| {
             let message = match error {
                 TemplateError::Invalid => format!("invalid template: {value}"),
+                TemplateError::TooMuch => "the variables are nested too deeply or become too long".to_owned(),
                 TemplateError::Required { variable, reason } => {
                     format!("required variable {variable} is missing a value: {reason}")
                 }
@@ -224,6 +230,10 @@ impl Parser<'_> {
             DotenvError { line, message }
         })?;
         let unset = lookup.take_unset();
+        let Some(left) = self.left.checked_sub(expanded.len()) else {
+            return Err(DotenvError { line, message: "the values of this file become too long".into() });
+        };
+        self.left = left;
         self.found.unset.extend(unset.into_iter().map(|name| (name, line)));
         Ok(expanded)
     }

@@ -18,17 +18,27 @@ pub(super) enum TemplateError {
         /// What the file says about it.
         reason: String,
     },
+    /// Nested too deeply, or longer than any value is.
+    TooMuch,
 }
+
+/// How deep defaults may be nested in defaults.
+const MAX_DEPTH: usize = 100;
+/// How much text one file may become.
+const MAX_TEXT: usize = 16 << 20;
 
 /// Where values come from, and which names were asked for in vain.
 pub(crate) struct Lookup<'a> {
     value: &'a dyn Fn(&str) -> Option<String>,
     unset: Vec<String>,
+    /// How much more text may be made.
+    left: usize,
+    depth: usize,
 }
 
 impl<'a> Lookup<'a> {
     pub(crate) fn new(value: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { value, unset: Vec::new() }
+        Self { value, unset: Vec::new(), left: MAX_TEXT, depth: 0 }
     }
 
     /// The names that were used without a value since the last call.
@@ -108,13 +118,12 @@ fn in_braces(text: &str) -> Result<(Use<'_>, &str), TemplateError> {
     let argument = &after[operator.len()..];
     // The expression ends in the line that it begins in, at the brace that balances the first one; where none
     // does, at the last one.
-    let line = &argument[..argument.find('\n').unwrap_or(argument.len())];
-    let last = line.rfind('}').ok_or(TemplateError::Invalid)?;
-    let end = balanced(&line[..=last]).unwrap_or(last);
+    let last = || argument.lines().next().and_then(|line| line.rfind('}')).ok_or(TemplateError::Invalid);
+    let end = balanced(argument).map_or_else(last, Ok)?;
     Ok((Use { name, operator, argument: &argument[..end] }, &argument[end + 1..]))
 }
 
-/// Where the brace that was opened before `text` is closed.
+/// Where in its line the brace that was opened before `text` is closed.
 fn balanced(text: &str) -> Option<usize> {
     let mut open = 1_u32;
     let mut bytes = text.bytes().enumerate();
@@ -122,10 +131,13 @@ fn balanced(text: &str) -> Option<usize> {
         match byte {
             b'}' if open == 1 => return Some(position),
             b'}' => open -= 1,
+            b'\n' => return None,
             b'{' => {
                 open += 1;
                 // The character after an opening brace never closes it.
-                bytes.next();
+                if let Some((_, b'\n')) = bytes.next() {
+                    return None;
+                }
             }
             _ => {}
         }
@@ -138,13 +150,20 @@ pub(crate) fn substitute(text: &str, lookup: &mut Lookup<'_>) -> Result<String, 
     if !text.contains('$') {
         return Ok(text.to_owned());
     }
+    if lookup.depth >= MAX_DEPTH {
+        return Err(TemplateError::TooMuch);
+    }
+    lookup.depth += 1;
     let mut result = String::with_capacity(text.len());
     for piece in pieces(text)? {
+        let made = result.len();
         match piece {
             Piece::Literal(literal) => result.push_str(literal),
             Piece::Variable(variable) => result.push_str(&value_of(&variable, lookup)?),
         }
+        lookup.left = lookup.left.checked_sub(result.len() - made).ok_or(TemplateError::TooMuch)?;
     }
+    lookup.depth -= 1;
     Ok(result)
 }
 
@@ -296,7 +315,10 @@ impl Stage<'_, '_> {
                         None => *text = replaced,
                     }
                 }
-                Err(error) => self.problems.push(problem(&error, text, mark, path)),
+                Err(error) => {
+                    self.lookup.depth = 0;
+                    self.problems.push(problem(&error, text, mark, path));
+                }
             },
             _ => {}
         }
@@ -341,8 +363,12 @@ pub(crate) fn unset(name: &str, mark: Mark) -> Problem {
 fn problem(error: &TemplateError, text: &str, mark: Mark, path: &Path<'_>) -> Problem {
     match error {
         TemplateError::Invalid => {
-            let message = format!("invalid interpolation format for {path}: {}", text.trim_end());
+            let shown: String = text.trim_end().chars().take(400).collect();
+            let message = format!("invalid interpolation format for {path}: {shown}");
             Problem::new(message, mark).hint("You may need to escape any $ with another $")
+        }
+        TemplateError::TooMuch => {
+            Problem::new(format!("the variables in {path} are nested too deeply or become too long"), mark)
         }
         TemplateError::Required { variable, reason } => {
             let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };

@@ -22,6 +22,9 @@ const OVERRIDE_NAMES: [&str; 4] = [
     "docker-compose.override.yaml",
 ];
 
+/// How long a chain of `extends` or `include` may be.
+const MAX_DEPTH: usize = 50;
+
 /// What the stages need of the outside, and what they have learnt.
 pub(crate) struct Session<'a> {
     pub files: &'a dyn Files,
@@ -279,6 +282,9 @@ impl Session<'_> {
             lines.extend(further.map(|(file, service)| format!("extends {service} in {file}")));
             return problem(self, lines.join(", "), mark);
         }
+        if tracker.len() >= MAX_DEPTH {
+            return problem(self, format!("service \"{name}\" extends more than {MAX_DEPTH} others"), mark);
+        }
         let mut tracker = tracker.clone();
         tracker.push(step);
         let Some(mut base) = self.extend(&reference, base_services, file, scope, &tracker, &post)? else {
@@ -385,6 +391,10 @@ impl Session<'_> {
         };
         let mut including = scope.including.clone();
         including.push(path.to_owned());
+        if including.len() > MAX_DEPTH {
+            let message = format!("files include each other more than {MAX_DEPTH} levels deep");
+            return Err(self.fail(vec![Problem::new(message, list.mark)]));
+        }
         for entry in entries {
             let included = self.included(entry, scope, &including)?;
             for section in ["services", "volumes", "networks", "secrets", "configs", "models"] {
@@ -574,13 +584,14 @@ impl Session<'_> {
         let bytes = self.files.read(FilePath::new(path)).map_err(|error| {
             Failure::new(Kind::Files, format!("cannot read {path}")).at(Place::file(path)).source(error)
         })?;
+        if bytes.len() > parse::MAX_BYTES {
+            let message = format!("{path} is too large to be a file of variables");
+            return Err(Failure::new(Kind::Files, message).at(Place::file(path)));
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let file = self.sources.add(PathBuf::from(path), text);
         let text = self.sources.text(file);
-        let width = |line: u32| {
-            let shown = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default();
-            u32::try_from(shown.chars().count()).unwrap_or(1)
-        };
+        let width = |line: u32| self.sources.width(file, line);
         match dotenv::parse_over(text, format, earlier, lookup) {
             Ok(found) => {
                 for (name, line) in &found.unset {
@@ -712,7 +723,9 @@ impl Session<'_> {
             Ok(name) => Ok((Some(name), first)),
             Err(error) => {
                 let message = match error {
-                    TemplateError::Invalid => format!("the project's name cannot be read: {text}"),
+                    TemplateError::Invalid | TemplateError::TooMuch => {
+                        format!("the project's name cannot be read: {text}")
+                    }
                     TemplateError::Required { variable, reason } => {
                         format!(
                             "the project's name needs the variable {variable}, which has no value: {reason}"

@@ -38,9 +38,11 @@ pub use hash::{VERSION as HASH_VERSION, network_hash, service_hash, volume_hash}
 pub use interpolate::Variable;
 pub use project::Project;
 
+use indexmap::IndexMap;
+
 use crate::base::{Failure, Kind, Place};
 use load::{Scope, Session};
-use problem::{Problem, Sources};
+use problem::{MAX_TOLD, Problem, Sources};
 use tree::{Mark, Node, Value};
 
 /// What to load and with what values; the caller reads the environment and the disk.
@@ -427,23 +429,31 @@ fn name(
     })
 }
 
+/// How many places of one warning are shown.
+const MAX_PLACES: usize = 20;
+
 /// The warnings so far, each said once with all its places.
 fn warnings(session: &mut Session<'_>) -> Vec<Failure> {
-    let mut told: Vec<Failure> = std::mem::take(&mut session.notes);
+    let mut told: IndexMap<String, Problem> = IndexMap::new();
     for problem in std::mem::take(&mut session.warnings) {
-        let warning = session.sources.failure(problem);
-        match told.iter_mut().find(|other| other.message == warning.message) {
+        match told.get_mut(&problem.message) {
             Some(other) => {
-                for place in warning.places {
-                    if !other.places.contains(&place) {
-                        other.places.push(place);
-                    }
-                }
+                let new = problem.marks.into_iter().filter(|mark| !other.marks.contains(mark));
+                let new: Vec<Mark> = new.take(MAX_PLACES.saturating_sub(other.marks.len())).collect();
+                other.marks.extend(new);
             }
-            None => told.push(warning),
+            None => {
+                told.insert(problem.message.clone(), problem);
+            }
         }
     }
-    told
+    let mut warnings = std::mem::take(&mut session.notes);
+    let more = told.len().saturating_sub(MAX_TOLD);
+    warnings.extend(told.into_values().take(MAX_TOLD).map(|problem| session.sources.failure(problem)));
+    if more > 0 {
+        warnings.push(Failure::new(Kind::Files, format!("and {more} more warnings")));
+    }
+    warnings
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@ use super::tree::{Mapping, Mark, Node, Path, Value};
 
 const CORE: &str = "tag:yaml.org,2002:";
 /// The largest file that is read.
-pub(crate) const MAX_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BYTES: usize = 4 << 20;
 /// The deepest nesting; the Compose Specification needs nine levels.
 const MAX_DEPTH: usize = 100;
 /// How many values a file may hold once its aliases are followed.
 const MAX_NODES: usize = 300_000;
+/// How much text a file may hold once its aliases are followed.
+const MAX_TEXT: usize = 16 << 20;
 
 /// One document of a file.
 #[derive(Debug)]
@@ -85,6 +87,7 @@ pub(crate) fn documents(text: &str, file: u32) -> Outcome<Vec<Document>> {
             graph: &graph,
             open: Vec::new(),
             left: MAX_NODES,
+            left_text: MAX_TEXT,
             resets: Vec::new(),
             followed: HashMap::new(),
             problems: Vec::new(),
@@ -488,6 +491,8 @@ struct Reader<'g> {
     open: Vec<usize>,
     /// How many more values may be made.
     left: usize,
+    /// How much more text they may hold.
+    left_text: usize,
     resets: Vec<Vec<String>>,
     /// The paths at which each anchor was followed.
     followed: HashMap<usize, BTreeSet<String>>,
@@ -517,6 +522,13 @@ impl Reader<'_> {
             return None;
         }
         self.left -= 1;
+        if let RawKind::Scalar { text, .. } = &raw.kind {
+            let Some(left) = self.left_text.checked_sub(text.len()) else {
+                self.left = 0;
+                return self.node(number, path, reading, depth);
+            };
+            self.left_text = left;
+        }
         if let RawKind::Alias(target) = raw.kind {
             if self.open.contains(&target) || self.circles(target, path) {
                 self.problems.push(
@@ -714,14 +726,12 @@ mod tests {
         }
         let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
         assert!(problem(&deep).message.contains("levels deep"), "{}", problem(&deep).message);
-        let deep = (0..200_usize).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>();
+        let lines: Vec<String> = (0..200).map(|i| format!("{}a:", " ".repeat(i))).collect();
+        let deep = lines.join("\n");
         assert!(problem(&deep).message.contains("levels deep"), "{}", problem(&deep).message);
-        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
-        for i in 1..12 {
-            let item = format!("*a{},", i - 1).repeat(10);
-            bomb.push_str(&format!("a{i}: &a{i} [{item}]\n"));
-        }
-        assert!(problem(&bomb).message.contains("multiply"));
+        let mut bomb = vec!["a0: &a0 [x,x,x,x,x,x,x,x,x,x]".to_owned()];
+        bomb.extend((1..12).map(|i| format!("a{i}: &a{i} [{}]", format!("*a{},", i - 1).repeat(10))));
+        assert!(problem(&bomb.join("\n")).message.contains("multiply"));
         assert!(decode(b"a: \xff".to_vec(), 0).unwrap_err()[0].message.contains("UTF-8"));
         assert!(decode(b"a: \0".to_vec(), 0).unwrap_err()[0].message.contains("U+0000"));
         assert!(decode(vec![b' '; MAX_BYTES + 1], 0).unwrap_err()[0].message.contains("too large"));

@@ -1,6 +1,7 @@
 //! A project as text, exactly as the reference prints it.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -69,21 +70,26 @@ pub fn tree_to_yaml(tree: &Value) -> String {
 
 /// `config --services`: dependencies first, then by name.
 pub fn services(project: &Project) -> Vec<String> {
-    fn visit(project: &Project, name: &str, seen: &mut Vec<String>) {
-        let Some(service) = project.services.get(name) else { return };
-        if seen.iter().any(|other| other == name) {
-            return;
+    let services = &project.services;
+    let mut order = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
+    for (name, service) in services {
+        let mut path: Vec<(&str, _)> = Vec::new();
+        if seen.insert(name) {
+            path.push((name, service.depends_on.keys()));
         }
-        for dependency in service.depends_on.keys() {
-            visit(project, dependency, seen);
-        }
-        if !seen.iter().any(|other| other == name) {
-            seen.push(name.to_owned());
+        while let Some((step, rest)) = path.last_mut() {
+            if let Some(dependency) = rest.next() {
+                if let Some(service) = services.get(dependency).filter(|_| seen.insert(dependency)) {
+                    path.push((dependency, service.depends_on.keys()));
+                }
+            } else {
+                order.push((*step).to_owned());
+                path.pop();
+            }
         }
     }
-    let mut seen = Vec::new();
-    project.services.keys().for_each(|name| visit(project, name, &mut seen));
-    seen
+    order
 }
 
 /// `config --volumes`.

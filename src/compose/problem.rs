@@ -48,19 +48,42 @@ pub(crate) struct Sources(Vec<Source>);
 struct Source {
     path: PathBuf,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
+
+impl Source {
+    fn set(&mut self, text: String) {
+        self.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.text = text;
+    }
+
+    /// A line, from 1; what a minified file has in its one line is not worth a screenful.
+    fn line(&self, number: u32) -> String {
+        let start = (number as usize).checked_sub(1).and_then(|index| self.lines.get(index));
+        let rest = start.and_then(|start| self.text.get(*start..)).unwrap_or_default();
+        rest.chars().take_while(|c| !matches!(c, '\r' | '\n')).take(MAX_EXCERPT).collect()
+    }
+}
+
+/// How much of a line is shown.
+const MAX_EXCERPT: usize = 400;
+/// How many problems of one kind a person is told at once.
+pub(crate) const MAX_TOLD: usize = 100;
 
 impl Sources {
     /// Remembers a file; marks into it carry the number that is given back.
     pub(crate) fn add(&mut self, path: PathBuf, text: String) -> u32 {
-        self.0.push(Source { path, text });
+        let mut source = Source { path, text: String::new(), lines: Vec::new() };
+        source.set(text);
+        self.0.push(source);
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Gives the text of a file that was added without it.
     pub(crate) fn set_text(&mut self, file: u32, text: String) {
         if let Some(source) = self.0.get_mut(file as usize) {
-            source.text = text;
+            source.set(text);
         }
     }
 
@@ -69,21 +92,24 @@ impl Sources {
         self.0.get(file as usize).map_or("", |source| &source.text)
     }
 
+    /// How wide a line of a file is.
+    pub(crate) fn width(&self, file: u32, line: u32) -> u32 {
+        let line = self.0.get(file as usize).map(|source| source.line(line)).unwrap_or_default();
+        u32::try_from(line.chars().count()).unwrap_or(1)
+    }
+
     /// A mark as a place to show. `None` for what nobody wrote.
     pub(crate) fn place(&self, mark: Mark) -> Option<Place> {
         let source = self.0.get(mark.file as usize)?;
         if mark.line == 0 {
             return None;
         }
-        let excerpt = source.text.lines().nth(mark.line as usize - 1).unwrap_or_default();
-        // The excerpt of a minified file is not worth a screenful.
-        let excerpt: String = excerpt.chars().take(400).collect();
         Some(Place {
             path: source.path.clone(),
             line: mark.line,
             column: mark.column,
             width: mark.width.max(1),
-            excerpt,
+            excerpt: source.line(mark.line),
         })
     }
 
@@ -97,7 +123,10 @@ impl Sources {
 
     /// All problems of a stage as one failure.
     pub(crate) fn failures(&self, problems: Vec<Problem>) -> Failure {
-        Failure::all(problems.into_iter().map(|problem| self.failure(problem)).collect())
+        let more = problems.len().saturating_sub(MAX_TOLD);
+        let told = problems.into_iter().take(MAX_TOLD).map(|problem| self.failure(problem));
+        let rest = (more > 0).then(|| Failure::new(Kind::Files, format!("and {more} more problems")));
+        Failure::all(told.chain(rest).collect())
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The check goes on after the first mistake, so that one run tells them all.
 
+use std::collections::HashMap;
+
 use super::problem::{Outcome, Problem, closest, unless};
 use super::scalar::go_float;
 use super::tree::{Mapping, Mark, Node, Value};
@@ -662,6 +664,9 @@ pub(crate) fn check(root: &Node) -> Outcome<()> {
     unless(checker.problems, ())
 }
 
+/// After how many mistakes the check ends.
+const MAX_PROBLEMS: usize = 100;
+
 struct Checker {
     problems: Vec<Problem>,
     at: Vec<String>,
@@ -770,8 +775,20 @@ impl Checker {
     }
 
     fn unique(&mut self, list: &[Node]) {
+        let mut texts: HashMap<&str, usize> = HashMap::new();
+        let mut others: Vec<usize> = Vec::new();
         for (second, item) in list.iter().enumerate() {
-            let Some(first) = list[..second].iter().position(|other| same(other, item)) else { continue };
+            let first = if let Value::Text(text) = &item.value {
+                let first = *texts.entry(text).or_insert(second);
+                (first != second).then_some(first)
+            } else {
+                let known = others.iter().copied().find(|other| same(&list[*other], item));
+                if known.is_none() && others.len() < 1000 {
+                    others.push(second);
+                }
+                known
+            };
+            let Some(first) = first else { continue };
             let mark = list[first].mark;
             let problem = self.tell(item.mark, format!("items at {first} and {second} are equal"));
             problem.marks.push(mark);
@@ -786,6 +803,9 @@ impl Checker {
             }
         }
         for (key, node) in map.iter() {
+            if self.problems.len() > MAX_PROBLEMS {
+                return;
+            }
             let key_mark = map.key_mark(key);
             let shape = known(key).or_else(|| match members.other {
                 Some((names, shape)) if names.accepts(key) => Some(shape),

@@ -1,6 +1,9 @@
 //! Commands that are written as one text, split into words as the reference splits them: quotes and backslashes
 //! count, nothing is expanded, and what follows `;`, `&`, `|`, `<` or `>` is dropped.
 
+/// How many words a command may have; no system starts one with more.
+const MAX_WORDS: usize = 100_000;
+
 /// Splits a command.
 pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
@@ -30,6 +33,8 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
             ' ' | '\t' | '\r' | '\n' => {
                 if single || double || backtick || dollar {
                     word.push(c);
+                } else if begun && words.len() >= MAX_WORDS {
+                    return Err(format!("a command of more than {MAX_WORDS} words"));
                 } else if begun {
                     words.push(std::mem::take(&mut word));
                     begun = false;

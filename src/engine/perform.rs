@@ -150,7 +150,7 @@ impl Deployment {
             (labels::VERSION, labels::COMPOSE_VERSION.to_owned()),
             (labels::ONE_OFF, one_off.to_owned()),
             (labels::NUMBER, purpose.number.to_string()),
-            (labels::CONFIG_HASH, compose::service_hash(hashed)),
+            (labels::CONFIG_HASH, up::hash(hashed)),
             (labels::IMAGE, image_id.to_owned()),
             (labels::DEPENDS_ON, depends_on.join(",")),
             (labels::WORKING_DIR, project.working_dir.display().to_string()),

@@ -77,7 +77,7 @@ impl fmt::Display for Missing {
         f.write_str(match self {
             Self::NotFound => "its registry does not have",
             Self::Denied => "its registry does not give without another login",
-            Self::Unreachable => "is not on this machine, and its registry cannot be reached",
+            Self::Unreachable => "comes from a registry that cannot be reached",
         })
     }
 }

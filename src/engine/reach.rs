@@ -112,6 +112,7 @@ fn verdict(inspected: &ContainerInspectResponse, goal: Goal) -> Verdict {
     let Some(state) = &inspected.state else { return Verdict::NotYet };
     let status = state.status.unwrap_or(ContainerStateStatusEnum::CREATED);
     let code = state.exit_code.unwrap_or(0);
+    let failed_probes = state.health.as_ref().and_then(|health| health.failing_streak).unwrap_or(0);
     let health = state
         .health
         .as_ref()
@@ -125,7 +126,11 @@ fn verdict(inspected: &ContainerInspectResponse, goal: Goal) -> Verdict {
                 Verdict::Failed("has no health check, so it cannot become healthy".to_owned())
             }
             (_, Some(HealthStatusEnum::HEALTHY)) => Verdict::Reached(Reached::Healthy),
-            (_, Some(HealthStatusEnum::UNHEALTHY)) => Verdict::Failed("is unhealthy".to_owned()),
+            // Without a failed probe it is only the engine's word for a check that does not run, as that of a
+            // container that was paused (moby `container/health.go`, CloseMonitorChannel).
+            (_, Some(HealthStatusEnum::UNHEALTHY)) if failed_probes > 0 => {
+                Verdict::Failed("is unhealthy".to_owned())
+            }
             (_, Some(_)) => Verdict::NotYet,
         },
         ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD => match goal {

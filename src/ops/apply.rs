@@ -200,3 +200,121 @@ fn doing(act: &Act) -> String {
         Act::Prepare { .. } => "applying migrations and seeds".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Target;
+
+    /// Does nothing but write down what it was told; fails at the steps that it was told to fail at.
+    #[derive(Default)]
+    struct Fake {
+        fails: BTreeSet<usize>,
+        done: Mutex<Vec<usize>>,
+    }
+
+    impl Perform for Fake {
+        async fn perform(&self, step: &Step) -> Result<Outcome, Failure> {
+            // The number of a step stands in its name.
+            let Act::RemoveVolume { name } = &step.act else { return Ok(Outcome::Done("done")) };
+            let number: usize = name.parse().unwrap();
+            tokio::task::yield_now().await;
+            if self.fails.contains(&number) {
+                return Err(Failure::new(Kind::Failed, format!("step {number}")));
+            }
+            self.done.lock().unwrap().push(number);
+            Ok(Outcome::Done("removed"))
+        }
+    }
+
+    /// Steps with these numbers of steps before them.
+    fn plan(steps: &[&[usize]]) -> Plan {
+        let mut plan = Plan::default();
+        for (number, after) in steps.iter().enumerate() {
+            plan.add(Act::RemoveVolume { name: number.to_string() }, Cause::Asked, after.to_vec());
+        }
+        plan
+    }
+
+    fn run(plan: &Plan, fails: impl IntoIterator<Item = usize>) -> (Result<(), Failure>, Vec<usize>) {
+        let fake = Fake { fails: fails.into_iter().collect(), ..Fake::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let result = runtime.block_on(apply(plan, &fake, &Events::nowhere()));
+        (result.map(|_| ()), fake.done.into_inner().unwrap())
+    }
+
+    /// Two chains that meet: 0 → 1 → 2, 3 → 4, and 5 after both; 6 stands alone.
+    const SHAPE: [&[usize]; 7] = [&[], &[0], &[1], &[], &[3], &[2, 4], &[]];
+
+    #[test]
+    fn every_step_comes_after_those_it_needs() {
+        let plan = plan(&SHAPE);
+        let (result, done) = run(&plan, []);
+        assert!(result.is_ok());
+        assert_eq!(done.len(), SHAPE.len());
+        for (number, step) in plan.steps.iter().enumerate() {
+            let at = |wanted: usize| done.iter().position(|done| *done == wanted).unwrap();
+            assert!(step.after.iter().all(|before| at(*before) < at(number)), "{number}: {done:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_fails_takes_its_dependents_and_nothing_else() {
+        // Whichever step fails: it and all that needs it are missing, all else is done.
+        for fails in 0..SHAPE.len() {
+            let (result, mut done) = run(&plan(&SHAPE), [fails]);
+            assert_eq!(result.unwrap_err().message, format!("step {fails}"));
+            let mut lost = BTreeSet::from([fails]);
+            for (number, after) in SHAPE.iter().enumerate() {
+                if after.iter().any(|before| lost.contains(before)) {
+                    lost.insert(number);
+                }
+            }
+            done.sort_unstable();
+            let expected: Vec<usize> = (0..SHAPE.len()).filter(|number| !lost.contains(number)).collect();
+            assert_eq!(done, expected, "step {fails} failed");
+        }
+    }
+
+    #[test]
+    fn all_failures_are_told() {
+        let (result, mut done) = run(&plan(&SHAPE), [1, 3]);
+        done.sort_unstable();
+        let failure = result.unwrap_err();
+        let mut told = vec![failure.message.clone()];
+        told.extend(failure.others.iter().map(|other| other.message.clone()));
+        told.sort();
+        assert_eq!(told, ["step 1", "step 3"]);
+        assert_eq!(done, [0, 6]);
+    }
+
+    #[test]
+    fn after_a_failure_nobody_waits_until_the_rest_is_ready() {
+        struct Waits(Mutex<bool>);
+        impl Perform for Waits {
+            async fn perform(&self, step: &Step) -> Result<Outcome, Failure> {
+                match &step.act {
+                    Act::Start { .. } => {
+                        tokio::task::yield_now().await;
+                        Ok(Outcome::Done("started"))
+                    }
+                    Act::Await { .. } => {
+                        *self.0.lock().unwrap() = true;
+                        Ok(Outcome::Done("ready"))
+                    }
+                    _ => Err(Failure::new(Kind::Failed, "no")),
+                }
+            }
+        }
+        let mut plan = Plan::default();
+        let target = Target { service: "web".into(), name: "web".into(), id: None };
+        let start = plan.add(Act::Start { target }, Cause::Missing, Vec::new());
+        plan.add(Act::RemoveVolume { name: "0".into() }, Cause::Asked, Vec::new());
+        let act = Act::Await { service: "web".into(), goal: crate::plan::Goal::Ready, required: true };
+        plan.add(act, Cause::WaitForAll, vec![start]);
+        let hands = Waits(Mutex::new(false));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(runtime.block_on(apply(&plan, &hands, &Events::nowhere())).is_err());
+        assert!(!*hands.0.lock().unwrap());
+    }
+}

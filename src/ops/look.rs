@@ -14,6 +14,9 @@ use crate::engine::{Engine, inspect::EngineEvent};
 use crate::plan::Goal;
 use crate::plan::observed::Container;
 
+/// How far the engine's list of containers may lag behind its events.
+const LAG: Duration = Duration::from_millis(50);
+
 /// One line that a container wrote.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
@@ -74,7 +77,7 @@ pub async fn logs(context: &Context, wanted: &Wanted, mut each: impl FnMut(Line)
     };
     let watch = engine.watch(&project.name);
     let mut changes = watch.listen();
-    let mut streams: SelectAll<BoxStream<'static, Result<Line, Failure>>> = SelectAll::new();
+    let mut streams: SelectAll<BoxStream<'static, Result<Piece, Failure>>> = SelectAll::new();
     let mut open: BTreeSet<String> = BTreeSet::new();
     let find = async || {
         let mut containers = engine.containers(&project.name).await.map_err(failures::engine)?;
@@ -82,43 +85,56 @@ pub async fn logs(context: &Context, wanted: &Wanted, mut each: impl FnMut(Line)
         Ok::<_, Failure>(containers)
     };
     for container in find().await? {
-        if container.state.is_up() {
-            open.insert(container.id.clone());
-        }
+        open.insert(container.id.clone());
         streams.push(lines(&container, engine.logs(&container.id, which)));
     }
     // From now on only what is new is missing.
     which.tail = None;
     loop {
-        tokio::select! {
-            line = streams.next() => match line {
-                Some(line) => each(line?),
-                None if wanted.follow && !open.is_empty() => {
-                    // All streams ended: either everything stopped, or it is being started again.
-                    let running = find().await?;
-                    if running.iter().all(|container| !container.state.is_up()) {
-                        return Ok(());
+        let started = tokio::select! {
+            piece = streams.next() => match piece {
+                Some(Ok(Piece::Line(line))) => {
+                    each(line);
+                    continue;
+                }
+                Some(Ok(Piece::End(id))) => {
+                    open.remove(&id);
+                    continue;
+                }
+                Some(Err(failure)) => return Err(failure),
+                None if wanted.follow && find().await?.iter().any(|container| container.state.is_up()) => {
+                    // Something is being started again, or the engine's list lags behind: a container that
+                    // has died, and of which no event will come any more, may be up in it still.
+                    match tokio::time::timeout(LAG, changes.started()).await {
+                        Ok(started) => started,
+                        Err(_) => continue,
                     }
-                    changes.any().await.map_err(failures::engine)?;
                 }
                 None => return Ok(()),
             },
-            changed = changes.started(), if wanted.follow => {
-                let id = changed.map_err(failures::engine)?;
-                which.since = ago(Some(Duration::from_secs(1)));
-                if let Some(container) = find().await?.into_iter().find(|container| container.id == id)
-                    && open.insert(id)
-                {
-                    streams.push(lines(&container, engine.logs(&container.id, which)));
-                }
-            }
+            started = changes.started(), if wanted.follow => started,
+        };
+        let id = started.map_err(failures::engine)?;
+        which.since = ago(Some(Duration::from_secs(1)));
+        if let Some(container) = find().await?.into_iter().find(|container| container.id == id)
+            && open.insert(id)
+        {
+            streams.push(lines(&container, engine.logs(&container.id, which)));
         }
     }
 }
 
+/// What a container's stream tells.
+enum Piece {
+    Line(Line),
+    /// The stream of the container with this id ended.
+    End(String),
+}
+
 /// Cuts a container's output into lines; what is left at the end is a line too.
-fn lines(container: &Container, output: Output) -> BoxStream<'static, Result<Line, Failure>> {
+fn lines(container: &Container, output: Output) -> BoxStream<'static, Result<Piece, Failure>> {
     let (service, name) = (container.service().to_owned(), container.name.clone());
+    let id = container.id.clone();
     let line = move |stderr: bool, bytes: &[u8]| Line {
         service: service.clone(),
         container: name.clone(),
@@ -144,12 +160,13 @@ fn lines(container: &Container, output: Output) -> BoxStream<'static, Result<Lin
             buffer.extend_from_slice(&piece.bytes);
             while let Some(end) = buffer.iter().position(|&byte| byte == b'\n') {
                 let whole: Vec<u8> = buffer.drain(..=end).collect();
-                yield Ok(line(stderr, &whole));
+                yield Ok(Piece::Line(line(stderr, &whole)));
             }
         }
         for (index, buffer) in rest.iter().enumerate().filter(|(_, buffer)| !buffer.is_empty()) {
-            yield Ok(line(index == 1, buffer));
+            yield Ok(Piece::Line(line(index == 1, buffer)));
         }
+        yield Ok(Piece::End(id));
     })
 }
 

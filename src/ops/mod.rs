@@ -9,10 +9,13 @@ pub mod engine;
 pub mod failures;
 pub mod files;
 pub mod images;
+pub mod init;
 mod inputs;
 pub mod lock;
 pub mod look;
+pub mod modules;
 pub mod official;
+pub mod place;
 mod ports;
 pub mod run;
 pub mod status;
@@ -225,10 +228,8 @@ impl Context {
         let Loaded { project, files, env_files, places, .. } = loaded;
         let stack = match project.extensions.get("x-devenv") {
             Some(section) => {
-                Stack::read(section).map_err(|failure| match places.at("x-devenv.supabase") {
-                    Some(place) => failure.at(place),
-                    None => failure,
-                })?
+                let services: Vec<&str> = project.all_services().map(|(name, _)| name.as_str()).collect();
+                Stack::read(section, &services, &|path| places.at(path))?
             }
             None => None,
         };

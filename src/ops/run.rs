@@ -220,13 +220,13 @@ async fn interact(
         engine.start(id).await.map_err(|error| failures::step("started", name, error))?;
         return Ok(0);
     }
+    // From before the start on: what it writes first may be answered with a signal at once.
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let attached = engine.attach(id, terminal.stdin).await;
     let attached = attached.map_err(|error| failures::step("attached to", name, error))?;
     engine.start(id).await.map_err(|error| failures::step("started", name, error))?;
     let passed_on = async {
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
             return std::future::pending().await;
         };
         loop {

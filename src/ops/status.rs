@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::official::{self, Images};
 use super::{Context, Subject, failures};
 use crate::base::Failure;
-use crate::compose;
 use crate::engine::Engine;
 use crate::plan::observed::{Container, Health, Port, State};
 use crate::plan::{labels, up};
@@ -111,7 +110,7 @@ fn of_containers(subject: &Subject, containers: &[Container], services: &[String
         let drifted = service.is_some_and(|service| {
             container.labels.get(labels::VERSION).is_some_and(|v| v == labels::COMPOSE_VERSION)
                 && up::resolve(service, |other| first(other).map(|c| c.id.clone()))
-                    .is_none_or(|resolved| compose::service_hash(&resolved) != container.config_hash())
+                    .is_none_or(|resolved| up::hash(&resolved) != container.config_hash())
         });
         let known =
             !subject.is_written() || project.all_services().any(|(name, _)| name == container.service());

@@ -178,7 +178,13 @@ impl<'a> Work<'a> {
             let current = |network: &Network| {
                 network.labels.get(labels::CONFIG_HASH).is_none_or(|found| *found == hash)
             };
-            let state = match ours.iter().find(|network| current(network)) {
+            let in_use = |network: &Network| {
+                let mut containers = self.observed.containers.iter();
+                containers.any(|container| container.networks.values().any(|id| *id == network.id))
+            };
+            // Of two the one that containers are on already, so that they stay as they are.
+            let used = ours.iter().find(|network| current(network) && in_use(network));
+            let state = match used.or_else(|| ours.iter().find(|network| current(network))) {
                 Some(network) => {
                     // Two commands at once on an old version may have left a second network of this name.
                     for double in ours.iter().filter(|other| other.id != network.id) {
@@ -311,9 +317,11 @@ impl<'a> Work<'a> {
             .hint("take `container_name` away, or `scale`"));
         }
         let crew = self.muster(name);
+        // Their names may be the ones that new containers are to have.
+        let mut cleared = Vec::new();
         for container in &crew.left_behind {
             let stop = container.state.is_up().then(|| self.stop(container, Cause::LeftBehind, Vec::new()));
-            self.remove(container, Cause::LeftBehind, stop.unwrap_or(usize::MAX));
+            cleared.push(self.remove(container, Cause::LeftBehind, stop.unwrap_or(usize::MAX)));
         }
         let mut named = BTreeMap::new();
         for (container, to) in &crew.unnamed {
@@ -329,7 +337,7 @@ impl<'a> Work<'a> {
         let mut to_start = Vec::new();
         for number in 1..=replicas {
             let Some(&container) = crew.kept.get(&number) else {
-                let step = self.create(name, number, None, Vec::new());
+                let step = self.create(name, number, None, Vec::new(), &cleared);
                 created.push(step);
                 let container = names::container(&project.name, name, service, number);
                 let target = Target { service: name.to_owned(), name: container, id: None };
@@ -338,7 +346,7 @@ impl<'a> Work<'a> {
             };
             let rename = named.get(&container.id).copied();
             if let Some(cause) = self.divergence(name, service, container, hash.as_deref()) {
-                let (target, last) = self.replace(name, service, container, number, &cause);
+                let (target, last) = self.replace(name, service, container, number, &cause, &cleared);
                 created.push(last);
                 to_start.push((target, cause, vec![last]));
                 self.replaced.insert(name.to_owned());
@@ -431,7 +439,7 @@ impl<'a> Work<'a> {
             }
             self.observed.of_service(other).next().map(|container| container.id.clone())
         })?;
-        Some(compose::service_hash(&resolved))
+        Some(hash(&resolved))
     }
 
     /// Why a container has to be replaced.
@@ -598,10 +606,12 @@ impl<'a> Work<'a> {
         number: u32,
         replaces: Option<&Container>,
         inherit: Vec<(String, String)>,
+        cleared: &[usize],
     ) -> usize {
         let project = self.project;
         let service = &project.services[name];
         let mut after: Vec<usize> = self.images.get(name).copied().into_iter().collect();
+        after.extend(cleared);
         for key in service.networks.keys() {
             after.extend(match self.networks.get(key) {
                 Some(NetworkState::Made(step)) => Some(*step),
@@ -633,10 +643,11 @@ impl<'a> Work<'a> {
         old: &Container,
         number: u32,
         cause: &Cause,
+        cleared: &[usize],
     ) -> (Target, usize) {
         let inherit =
             if self.wishes.renew_anonymous_volumes { Vec::new() } else { anonymous_volumes(old, service) };
-        let create = self.create(name, number, Some(old), inherit);
+        let create = self.create(name, number, Some(old), inherit, cleared);
         self.plan.steps[create].cause = cause.clone();
         let stop = if old.state.is_up() { self.stop(old, Cause::Replaced, vec![create]) } else { create };
         let remove = self.remove(old, Cause::Replaced, stop);
@@ -704,6 +715,20 @@ pub fn resolve(service: &Service, container_of: impl Fn(&str) -> Option<String>)
         *from = mode.map_or(id.clone(), |mode| format!("{id}:{mode}"));
     }
     Some(resolved)
+}
+
+/// The hash of a resolved service. That of the reference knows nothing of how `volumes_from` mounts (docker/compose
+/// `pkg/compose/convergence.go`, `resolveVolumeFrom`).
+pub fn hash(resolved: &Service) -> String {
+    if resolved.volumes_from.is_empty() {
+        return compose::service_hash(resolved);
+    }
+    let mut plain = resolved.clone();
+    for from in &mut plain.volumes_from {
+        let source = from.strip_prefix("container:").unwrap_or(from);
+        *from = source.split_once(':').map_or(source, |(source, _)| source).to_owned();
+    }
+    compose::service_hash(&plain)
 }
 
 /// Volumes of a container that the compose file does not name: their data moves to the replacement.

@@ -349,7 +349,9 @@ impl<'a> Scanner<'a> {
     /// At the byte behind `;`, or at the end.
     fn end_of_statement(mut self) -> Piece {
         let raw = &self.sql[self.start..self.at];
-        let trimmed = raw.trim_end_matches(';').trim();
+        // PostgreSQL's white space, which is ASCII's: a no-break space is a letter to it.
+        let space = |c: char| c.is_ascii_whitespace() || c == '\u{b}';
+        let trimmed = raw.trim_end_matches(';').trim_matches(space);
         let offset = self.start + (trimmed.as_ptr() as usize - raw.as_ptr() as usize);
         let text = offset..offset + trimmed.len();
         let Some(code) = self.code.filter(|_| !trimmed.is_empty()) else {
@@ -535,6 +537,12 @@ insert into a values (2, 'plain \');
             "CREATE UNIQUE INDEX CONCURRENTLY I ON T A"
         );
         assert_eq!(words("vacuum(full)"), "VACUUM FULL");
+    }
+
+    #[test]
+    fn a_space_that_only_unicode_knows_is_code() {
+        // Found by the test below: the trimmed text was shorter than its code.
+        covers("--\r\u{a0}");
     }
 
     proptest! {

@@ -1,16 +1,15 @@
 //! `x-devenv.supabase` in a compose file: which services make up a Supabase-style stack.
 
-use serde::Deserialize;
-use serde_json::Value;
+use std::cell::RefCell;
 
-use crate::base::{Failure, Kind};
+use serde_json::{Map, Value};
+
+use crate::base::{Failure, Kind, Place};
 
 /// A Supabase-style stack.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
     /// The folder that `supabase init` makes, relative to the project's.
-    #[serde(default = "default_directory")]
     pub directory: String,
     /// The database that gets roles, migrations and seeds.
     pub database: Database,
@@ -27,8 +26,7 @@ pub struct Stack {
 }
 
 /// A port of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// The service.
     pub service: String,
@@ -37,41 +35,34 @@ pub struct End {
 }
 
 /// A database and how to log in.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Database {
     /// The service.
     pub service: String,
     /// The port inside its container.
-    #[serde(default = "default_port")]
     pub port: u16,
     /// The role that owns what migrations make.
-    #[serde(default = "default_user")]
     pub user: String,
     /// Its password.
-    #[serde(default = "default_user")]
     pub password: String,
     /// The database.
-    #[serde(default = "default_user")]
     pub name: String,
 }
 
 /// A service by whose environment the keys are known.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     /// The service.
     pub service: String,
 }
 
 /// A volume of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
     /// The service.
     pub service: String,
     /// The key of the volume.
-    pub volume: String,
+    pub volume: Option<String>,
 }
 
 impl std::fmt::Debug for Database {
@@ -80,27 +71,141 @@ impl std::fmt::Debug for Database {
     }
 }
 
-fn default_directory() -> String {
-    "./supabase".to_owned()
-}
-
-fn default_port() -> u16 {
-    5432
-}
-
-fn default_user() -> String {
-    "postgres".to_owned()
-}
-
 impl Stack {
-    /// Reads the value of the key `x-devenv`; none when it names no such stack.
-    pub fn read(x_devenv: &Value) -> Result<Option<Self>, Failure> {
-        let Some(section) = x_devenv.get("supabase") else { return Ok(None) };
-        Self::deserialize(section).map(Some).map_err(|error| {
-            Failure::new(Kind::Files, format!("x-devenv.supabase: {error}"))
-                .hint("`devenv schema devenv` prints what can stand there")
-        })
+    /// Reads what stands under `x-devenv`, its variables replaced; none when it names no such stack. `services`
+    /// are the names of the project's services; `at` says where a path such as `x-devenv.supabase.mail` is
+    /// written. All mistakes are told at once, each at its place and with what was probably meant.
+    pub fn read(
+        x_devenv: &Value,
+        services: &[&str],
+        at: &dyn Fn(&str) -> Option<Place>,
+    ) -> Result<Option<Self>, Failure> {
+        let reader = Reader { services, at, mistakes: RefCell::default() };
+        let stack = reader.extension(x_devenv);
+        let mistakes = reader.mistakes.into_inner();
+        if mistakes.is_empty() { Ok(stack) } else { Err(Failure::all(mistakes)) }
     }
+}
+
+struct Reader<'a> {
+    services: &'a [&'a str],
+    at: &'a dyn Fn(&str) -> Option<Place>,
+    mistakes: RefCell<Vec<Failure>>,
+}
+
+impl Reader<'_> {
+    fn extension(&self, value: &Value) -> Option<Stack> {
+        if value.is_null() {
+            return None;
+        }
+        self.stack(self.mapping("x-devenv", value, &["images", "supabase"])?.get("supabase")?)
+    }
+
+    fn stack(&self, value: &Value) -> Option<Stack> {
+        let path = "x-devenv.supabase";
+        let known = ["directory", "database", "gateway", "studio", "mail", "keys", "storage"];
+        let members = self.mapping(path, value, &known)?;
+        let part = |name: &str| members.get(name).map(|value| (format!("{path}.{name}"), value));
+        let end = |name: &str| {
+            let (path, value) = part(name)?;
+            let members = self.mapping(&path, value, &["service", "port"])?;
+            let (service, port) = (self.service(&path, members), self.port(&path, members, None));
+            Some(End { service: service?, port: port? })
+        };
+        let (gateway, studio, mail) = (end("gateway"), end("studio"), end("mail"));
+        let keys = part("keys").and_then(|(path, value)| {
+            let members = self.mapping(&path, value, &["service"])?;
+            Some(Keys { service: self.service(&path, members)? })
+        });
+        let storage = part("storage").and_then(|(path, value)| {
+            let members = self.mapping(&path, value, &["service", "volume"])?;
+            let volume = self.text(&path, members, "volume");
+            Some(Storage { service: self.service(&path, members)?, volume })
+        });
+        let database = match part("database") {
+            Some((path, value)) => self.database(&path, value),
+            None => self.missing(path, "database"),
+        };
+        let directory = self.text(path, members, "directory").unwrap_or_else(|| "./supabase".to_owned());
+        Some(Stack { directory, database: database?, gateway, studio, mail, keys, storage })
+    }
+
+    fn database(&self, path: &str, value: &Value) -> Option<Database> {
+        let members = self.mapping(path, value, &["service", "port", "user", "password", "name"])?;
+        let text = |name: &str| self.text(path, members, name).unwrap_or_else(|| "postgres".to_owned());
+        let (user, password, name) = (text("user"), text("password"), text("name"));
+        let (service, port) = (self.service(path, members), self.port(path, members, Some(5432)));
+        Some(Database { service: service?, port: port?, user, password, name })
+    }
+
+    fn port(&self, path: &str, members: &Map<String, Value>, usual: Option<u16>) -> Option<u16> {
+        let Some(value) = members.get("port") else { return usual.or_else(|| self.missing(path, "port")) };
+        // A variable gives text.
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let port = text.parse::<u16>().ok().filter(|port| *port > 0);
+        if port.is_none() {
+            let message = format!("`{path}.port` is a port from 1 to 65535, not `{text}`");
+            self.mistake(&format!("{path}.port"), message, None);
+        }
+        port
+    }
+
+    fn service(&self, path: &str, members: &Map<String, Value>) -> Option<String> {
+        let Some(name) = self.text(path, members, "service") else {
+            return if members.contains_key("service") { None } else { self.missing(path, "service") };
+        };
+        if !self.services.contains(&name.as_str()) {
+            let message =
+                format!("`{path}.service` names the service `{name}`, which this project does not have");
+            self.mistake(&format!("{path}.service"), message, closest(&name, self.services));
+            return None;
+        }
+        Some(name)
+    }
+
+    fn mapping<'v>(&self, path: &str, value: &'v Value, known: &[&str]) -> Option<&'v Map<String, Value>> {
+        let Value::Object(members) = value else {
+            let message = format!("`{path}` is a mapping with {}", known.join(", "));
+            self.mistake(path, message, None);
+            return None;
+        };
+        for key in members.keys().filter(|key| !known.contains(&key.as_str())) {
+            let message = format!("`{path}.{key}` is not a known key");
+            let hint = closest(key, known).unwrap_or_else(|| format!("known are {}", known.join(", ")));
+            self.mistake(&format!("{path}.{key}"), message, Some(hint));
+        }
+        Some(members)
+    }
+
+    fn text(&self, path: &str, members: &Map<String, Value>, name: &str) -> Option<String> {
+        match members.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            // A password of digits alone.
+            Value::Number(number) => Some(number.to_string()),
+            _ => {
+                self.mistake(&format!("{path}.{name}"), format!("`{path}.{name}` is a text"), None);
+                None
+            }
+        }
+    }
+
+    fn missing<T>(&self, path: &str, name: &str) -> Option<T> {
+        self.mistake(path, format!("`{path}` lacks `{name}`"), None);
+        None
+    }
+
+    fn mistake(&self, path: &str, message: String, hint: Option<String>) {
+        let mut failure = Failure::new(Kind::Files, message);
+        failure.places.extend((self.at)(path));
+        failure.hints.extend(hint);
+        self.mistakes.borrow_mut().push(failure);
+    }
+}
+
+fn closest(name: &str, known: &[&str]) -> Option<String> {
+    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    let nearest = known.iter().min_by_key(distance)?;
+    (distance(&nearest) <= 2).then(|| format!("did you mean `{nearest}`?"))
 }
 
 #[cfg(test)]
@@ -108,18 +213,61 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn what_is_left_out_has_the_usual_value() {
-        let stack =
-            Stack::read(&json!({ "supabase": { "database": { "service": "db" } } })).unwrap().unwrap();
-        assert_eq!((stack.directory.as_str(), stack.database.port), ("./supabase", 5432));
-        assert_eq!(Stack::read(&json!({})).unwrap(), None);
+    const SERVICES: [&str; 3] = ["db", "api", "mail"];
+
+    fn read(value: &Value) -> Result<Option<Stack>, Failure> {
+        Stack::read(value, &SERVICES, &|_| None)
     }
 
     #[test]
-    fn an_unknown_key_is_refused_by_name() {
-        let wrong = json!({ "supabase": { "database": { "service": "db" }, "gatway": {} } });
-        let failure = Stack::read(&wrong).unwrap_err();
-        assert!(failure.message.contains("gatway"), "{failure}");
+    fn what_is_left_out_has_the_usual_value() {
+        let value = json!({ "supabase": {
+            "database": { "service": "db", "password": 123 }, "mail": { "service": "mail", "port": "1080" },
+            "storage": { "service": "api" }, "keys": { "service": "api" },
+        } });
+        let stack = read(&value).unwrap().unwrap();
+        assert_eq!((stack.directory.as_str(), stack.database.port), ("./supabase", 5432));
+        assert_eq!((stack.database.user.as_str(), stack.database.password.as_str()), ("postgres", "123"));
+        assert!(!format!("{stack:?}").contains("123"));
+        assert_eq!(stack.mail.unwrap().port, 1080);
+        assert_eq!(stack.gateway, None);
+        for nothing in [json!({}), json!(null), json!({ "images": "auto" })] {
+            assert_eq!(read(&nothing).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_key() {
+        let told = |value: &Value| {
+            let failure = read(value).unwrap_err();
+            let one = |failure: &Failure| {
+                std::iter::once(&failure.message)
+                    .chain(&failure.hints)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(" | ")
+            };
+            std::iter::once(one(&failure))
+                .chain(failure.others.iter().map(one))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        let value = json!({ "image": "auto", "supabase": {
+            "databse": {}, "database": { "service": "bd" }, "gateway": { "service": "api" },
+            "studio": { "service": "api", "port": 99999 }, "mail": "mail", "keys": {}, "storage": { "service": [] },
+        } });
+        insta::assert_snapshot!(told(&value), @"
+        `x-devenv.image` is not a known key | did you mean `images`?
+        `x-devenv.supabase.databse` is not a known key | did you mean `database`?
+        `x-devenv.supabase.gateway` lacks `port`
+        `x-devenv.supabase.studio.port` is a port from 1 to 65535, not `99999`
+        `x-devenv.supabase.mail` is a mapping with service, port
+        `x-devenv.supabase.keys` lacks `service`
+        `x-devenv.supabase.storage.service` is a text
+        `x-devenv.supabase.database.service` names the service `bd`, which this project does not have | did you mean `db`?
+        ");
+        insta::assert_snapshot!(told(&json!({ "supabase": {} })), @"
+        `x-devenv.supabase` lacks `database`
+        ");
     }
 }

@@ -143,6 +143,23 @@ impl Ui {
         self.wishes.quiet
     }
 
+    /// Lets one of `items` be chosen. Nothing where nobody can be asked.
+    pub fn choose(&self, question: &str, items: &[String]) -> Result<Option<usize>, Failure> {
+        self.settle();
+        if self.wishes.no_input
+            || self.wishes.json
+            || !io::stdin().is_terminal()
+            || !io::stderr().is_terminal()
+        {
+            return Ok(None);
+        }
+        let asked = dialoguer::Select::new().with_prompt(question).items(items).default(0).interact();
+        asked.map(Some).map_err(|error| {
+            let dialoguer::Error::IO(error) = error;
+            Failure::new(Kind::Interrupted, "no answer").source(error)
+        })
+    }
+
     /// Asks before something that cannot be taken back. Without a terminal it is a usage failure that names
     /// `flag`, the option that answers.
     pub fn confirm(&self, question: &str, flag: &str) -> Result<bool, Failure> {

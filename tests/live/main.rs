@@ -11,6 +11,8 @@
 mod bad_input;
 mod build;
 mod conditions;
+mod faults;
+mod interop;
 mod life;
 mod made;
 mod postgres;

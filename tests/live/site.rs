@@ -151,9 +151,14 @@ impl Site {
     }
 
     /// Wants exactly these objects, `P` for the project.
+    #[track_caller]
     pub(crate) fn holds(&self, wanted: &[&str]) {
-        let found = self.inventory();
-        assert_eq!(found, wanted, "objects of {}", self.name);
+        // The engine's lists lag a little behind what it says of a single container.
+        let began = Instant::now();
+        while self.inventory() != wanted && began.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(self.inventory(), wanted, "objects of {}", self.name);
     }
 
     fn filter(&self) -> String {
