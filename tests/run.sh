@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=(tools format binary engine lint scripts node unit readme sample peers live corpus)
+parts=(tools format binary engine lint scripts node unit readme sample modules peers live corpus)
 wanted=("$@")
 summary=()
 
@@ -24,6 +24,7 @@ export CI=true NO_COLOR=1 LC_ALL=C.UTF-8
 devenv=$PWD/target/release/devenv
 clone=$PWD/target/readme
 sample=$clone/sample
+all_modules=$PWD/target/modules
 # Beside a stack on the usual ports, not in its way.
 export API_PORT=55321 STUDIO_PORT=55323 DB_PORT=55322 MAIL_PORT=55324
 
@@ -85,6 +86,19 @@ sample() {
   "$devenv" -C "$sample" down --volumes --yes
 }
 
+# Every module in one project, each by its own test.
+modules() {
+  rm -rf "$all_modules" && mkdir -p "$all_modules"
+  printf 'name: devenv-modules\nservices: {}\n' >"$all_modules/compose.yaml"
+  (
+    cd "$all_modules"
+    "$devenv" module add cache queue-nats queue-rabbitmq storage-s3 monitoring
+    "$devenv" up
+    "$devenv" module test
+    "$devenv" down --volumes --yes
+  )
+}
+
 live() { cargo test --locked --test live; }
 
 peers() { tests/peers/fetch.sh; }
@@ -99,7 +113,10 @@ corpus() {
 }
 
 cleanup() {
-  if [ -d "$sample" ] && [ -x "$devenv" ]; then "$devenv" -C "$sample" down --volumes --yes --quiet || true; fi
+  local project
+  for project in "$sample" "$all_modules"; do
+    if [ -d "$project" ] && [ -x "$devenv" ]; then "$devenv" -C "$project" down --volumes --yes --quiet || true; fi
+  done
 }
 trap cleanup EXIT
 

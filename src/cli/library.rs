@@ -141,6 +141,13 @@ enum ModuleVerb {
         after_help = "Examples:\n  devenv module add cache\n  devenv module add rabbitmq minio --dry-run"
     )]
     Add(Change),
+    /// Run the one-line tests of modules that are up
+    #[command(after_help = "Example:\n  devenv up && devenv module test")]
+    Test {
+        /// Modules [default: all that the project has]
+        #[arg(value_parser = Names(library::module_names_listed))]
+        names: Vec<String>,
+    },
     /// Take modules out of the project; their volumes stay
     #[command(visible_alias = "rm", after_help = "Example:\n  devenv module remove cache")]
     Remove(Change),
@@ -160,8 +167,9 @@ struct Change {
 }
 
 impl Modules {
-    pub(super) fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+    pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
         match self.verb {
+            ModuleVerb::Test { names } => modules::test(context, &names).await,
             ModuleVerb::List => list_modules(context, ui),
             ModuleVerb::Show { name } => {
                 let module = library::module(&name)?;

@@ -224,7 +224,7 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Doctor(doctor) => doctor.run(context, ui).await,
         Command::Init(init) => init.run(context, ui),
         Command::Template(template) => template.run(context, ui),
-        Command::Module(module) => module.run(context, ui),
+        Command::Module(module) => module.run(context, ui).await,
         Command::Schema(schema) => {
             schema.run(ui);
             Ok(())

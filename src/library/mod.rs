@@ -45,6 +45,10 @@ const ALIASES: [(&str, &str); 10] = [
     ("postgres-exporter", "monitoring"),
 ];
 
+/// How the names of all images begin that are built from our recipes: a domain, so that no official image is
+/// ever meant by them.
+pub const OUR_IMAGES: &str = "devenv.local/";
+
 /// The names of the templates.
 pub fn template_names() -> impl Iterator<Item = &'static str> {
     folders_with("template.json")

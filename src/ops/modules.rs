@@ -6,13 +6,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use super::files::Disk;
+use super::look::running;
+use super::run::{self, Terminal};
 use super::{Context, place};
 use crate::base::{Event, Failure, Kind, Place};
 use crate::compose::{self, FileKind, Files, Loaded};
+use crate::engine::stream::Command;
 use crate::library::include::ComposeText;
 use crate::library::writing::{self, Found, Step};
 use crate::library::{self, Module, record};
@@ -327,4 +331,35 @@ fn own_changes(folder: &Path, module: &Module, files: &[String]) -> Result<Vec<S
         }
     }
     Ok(changes)
+}
+/// Runs the one-line tests of modules in their containers; all failures are told. None named: all that the
+/// project has.
+pub async fn test(context: &Context, names: &[String]) -> Result<(), Failure> {
+    let names = if names.is_empty() { present(context) } else { names.to_vec() };
+    let engine = context.engine().await?;
+    let mut failures = Vec::new();
+    for name in &names {
+        let module = library::module(name)?;
+        let Some(test) = module.test else { continue };
+        let service = &test.service;
+        let container = running(context, &engine, service, None).await?;
+        // The image of its makers may have other programs than ours.
+        let official = test.official_command.filter(|_| !container.image.starts_with(library::OUR_IMAGES));
+        let argv = official.unwrap_or(test.command);
+        let command = Command { argv, ..Command::default() };
+        let terminal = Terminal { tty: false, stdin: false, size: || None };
+        let began = Instant::now();
+        let subject = format!("module {name}");
+        match run::exec(context, service, None, &command, terminal).await {
+            Ok(()) => {
+                let took = began.elapsed();
+                context.events.tell(Event::Done { subject, outcome: "works".to_owned(), took });
+            }
+            Err(failure) => failures.push(
+                Failure::new(Kind::Unhealthy, format!("{subject}: its test {failure}"))
+                    .hint(format!("see what service `{service}` says: `devenv logs {service}`")),
+            ),
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
 }
