@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest,
+    ContainerCreateBody, ContainerStateStatusEnum, Ipam, IpamConfig, NetworkConnectRequest,
+    NetworkCreateRequest, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -21,6 +22,11 @@ use crate::compose;
 use crate::compose::project::{Project, Service};
 use crate::plan::observed::Observed;
 use crate::plan::{Target, labels, names, up};
+
+/// How often, and how long after, a name is tried again that the engine is still giving to a container of a
+/// command that was killed.
+const TRIES_FOR_A_NAME: usize = 20;
+const PAUSE_FOR_A_NAME: Duration = Duration::from_millis(100);
 
 /// What the steps of one command share: the project, and what is known of its objects by now.
 pub struct Deployment {
@@ -209,8 +215,19 @@ impl Engine {
             keep_mount_points(&mut body);
         }
         let options =
-            CreateContainerOptionsBuilder::default().name(container_name).platform(&service.platform);
-        let created = self.patient.create_container(Some(options.build()), body).await;
+            CreateContainerOptionsBuilder::default().name(container_name).platform(&service.platform).build();
+        let mut created = self.patient.create_container(Some(options.clone()), body.clone()).await;
+        for _ in 0..TRIES_FOR_A_NAME {
+            let conflict = matches!(
+                &created,
+                Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. })
+            );
+            if !conflict || !self.clear_name(container_name, &project.name, service_name).await? {
+                break;
+            }
+            tokio::time::sleep(PAUSE_FOR_A_NAME).await;
+            created = self.patient.create_container(Some(options.clone()), body.clone()).await;
+        }
         let id = created.doing("create a container")?.id;
         let finished = async {
             for (network, endpoint) in made.later_networks() {
@@ -230,6 +247,25 @@ impl Engine {
             deployment.note_container(service_name, purpose.number, &id, container_name);
         }
         Ok(id)
+    }
+
+    /// Frees a name that a command had asked for which was killed meanwhile: the engine goes on making its
+    /// container, which is in no list yet. Says whether to try again.
+    async fn clear_name(&self, name: &str, project: &str, service: &str) -> Result<bool, Error> {
+        let found = match self.inspect(name).await {
+            Ok(found) => found,
+            // Reserved, and not there yet.
+            Err(error) if error.is_not_found() => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let worn = found.config.and_then(|config| config.labels).unwrap_or_default();
+        let is = |label: &str, value: &str| worn.get(label).is_some_and(|found| found == value);
+        let unused = found.state.and_then(|state| state.status) == Some(ContainerStateStatusEnum::CREATED);
+        if !(unused && is(labels::PROJECT, project) && is(labels::SERVICE, service)) {
+            return Ok(false);
+        }
+        self.remove_container(name, true).await?;
+        Ok(true)
     }
 
     /// Makes a network of the compose file, unless one of ours has the name already.

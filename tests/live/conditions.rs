@@ -78,8 +78,9 @@ fn a_dependency_that_exits_is_named_with_its_last_words() {
 fn a_service_nobody_waits_for_fails_up_too() {
     let site = Site::with(
         "alone",
-        "services: {web: {IDLE}, bad: {image: IMAGE, command: \"sh -c 'echo oh; exit 3'\"}}",
+        "services: {web: {IDLE}, bad: {image: IMAGE, command: \"sh -c 'echo oh; exit 3'\", healthcheck: {test: 'true', interval: 1h}}}",
     );
+    // Without a check it counts as ready as soon as it runs, and may end a moment later.
     site.run("up").exits(6).says(&["service `bad` exited (3)", "oh"]);
     assert_eq!(site.inspect("web")["State"]["Running"], true);
     let failed = site.run("up --json").exits(6);
