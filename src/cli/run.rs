@@ -11,6 +11,20 @@ use crate::ops::Context;
 use crate::ops::run::{self, OneOff, Terminal};
 use crate::ui::{Ui, terminal};
 
+/// What is different from the service's own.
+#[derive(Debug, Args)]
+struct Altered {
+    /// Set a variable (repeatable)
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = options::pair)]
+    env: Vec<(String, String)>,
+    /// As this user
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// In this directory
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+}
+
 /// Run a command in a running service
 #[derive(Debug, Args)]
 #[command(
@@ -22,15 +36,8 @@ pub(super) struct Exec {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
-    /// Set a variable (repeatable)
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = options::pair)]
-    env: Vec<(String, String)>,
-    /// As this user
-    #[arg(short, long, value_name = "USER[:GROUP]")]
-    user: Option<String>,
-    /// In this directory
-    #[arg(short, long, value_name = "DIR")]
-    workdir: Option<String>,
+    #[command(flatten)]
+    altered: Altered,
     /// Without a terminal [default: when there is none here]
     #[arg(short = 'T', long)]
     no_tty: bool,
@@ -59,9 +66,14 @@ impl Exec {
         let session = terminal(self.no_tty, self.detach, false);
         let command = Command {
             argv: self.command,
-            environment: self.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            user: self.user,
-            directory: self.workdir,
+            environment: self
+                .altered
+                .env
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+            user: self.altered.user,
+            directory: self.altered.workdir,
             privileged: self.privileged,
             tty: session.tty,
             stdin: session.stdin,
@@ -84,15 +96,8 @@ pub(super) struct Run {
     /// The command and its arguments [default: the service's own]
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
-    /// Set a variable (repeatable)
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = options::pair)]
-    env: Vec<(String, String)>,
-    /// As this user
-    #[arg(short, long, value_name = "USER[:GROUP]")]
-    user: Option<String>,
-    /// In this directory
-    #[arg(short, long, value_name = "DIR")]
-    workdir: Option<String>,
+    #[command(flatten)]
+    altered: Altered,
     /// This program instead of the image's
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
@@ -135,9 +140,9 @@ impl Run {
             service: self.service,
             command: (!self.command.is_empty()).then_some(self.command),
             entrypoint: self.entrypoint.map(|program| vec![program]),
-            environment: self.env,
-            user: self.user,
-            directory: self.workdir,
+            environment: self.altered.env,
+            user: self.altered.user,
+            directory: self.altered.workdir,
             name: self.name,
             remove: !self.keep && !self.detach,
             no_deps: self.no_deps,

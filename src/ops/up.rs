@@ -1,7 +1,9 @@
 //! `up`: starts the environment. Also home of the hands that carry out every plan on the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
 
 use super::apply::{Outcome, Perform, Times, apply};
 use super::database::Skip;
@@ -11,6 +13,7 @@ use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
 use crate::engine::watch::Watch;
 use crate::engine::{Deployment, Engine, Purpose};
+use crate::plan::observed::{Container, State};
 use crate::plan::{Act, Cause, Goal, Observed, Plan, Step, images, up};
 use crate::supabase::Stack;
 
@@ -87,6 +90,9 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         .preparing(subject.stack.clone(), skip);
     hands.is_possible(&plan).await?;
     let times = apply(&plan, &hands, &context.events).await?;
+    if options.wait {
+        hands.all_still_run(&times).await?;
+    }
     Ok(Done { subject, engine, plan, times })
 }
 
@@ -267,6 +273,24 @@ impl<'a> Hands<'a> {
             };
         }
         Ok(word)
+    }
+}
+
+impl Hands<'_> {
+    /// A service without a health check counts as ready the moment it runs; one that has ended badly since
+    /// was not ready.
+    async fn all_still_run(&self, worked_on: &Times) -> Result<(), Failure> {
+        let project = &self.deployment.project.name;
+        let containers = self.engine.containers(project).await.map_err(failures::engine)?;
+        let ended = |state| matches!(state, State::Exited(code) if code != 0) || state == State::Restarting;
+        let services: BTreeSet<&str> = containers
+            .iter()
+            .filter(|c| ended(c.state) && !c.is_one_off() && worked_on.contains_key(c.service()))
+            .map(Container::service)
+            .collect();
+        let looks = services.into_iter().map(|name| self.reach(name, Goal::Ready, &Cause::WaitForAll));
+        let failures: Vec<Failure> = join_all(looks).await.into_iter().filter_map(Result::err).collect();
+        if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
     }
 }
 
