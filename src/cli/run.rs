@@ -151,11 +151,13 @@ impl Run {
             detach: self.detach,
             build: self.build,
         };
-        let take = || {
-            ui.settle();
-            session.tty.then(terminal::raw)
-        };
-        let name = run::run(context, &one_off, self.wait_timeout, session, take).await?;
+        let made = run::prepare(context, &one_off, self.wait_timeout, session);
+        let ready = super::unless_interrupted(made).await?;
+        ui.settle();
+        let raw = session.tty.then(terminal::raw);
+        let ended = ready.run().await;
+        drop(raw);
+        let name = ended?;
         if let Some(name) = name {
             ui.line(name);
         }

@@ -139,15 +139,23 @@ pub struct OneOff {
     pub build: bool,
 }
 
-/// Runs a one-off container; its exit code becomes ours. With `detach` its name is the answer. `take` is
-/// called when the dependencies are ready; what it answers is held while the container has the terminal.
-pub async fn run<T>(
+/// A one-off container that has been made and not yet started.
+pub struct Ready {
+    engine: Engine,
+    id: String,
+    name: String,
+    detach: bool,
+    remove: bool,
+    terminal: Terminal,
+}
+
+/// Brings up what a one-off container needs, and makes it. Until then the command can be ended like any other.
+pub async fn prepare(
     context: &Context,
     one_off: &OneOff,
     wait_timeout: std::time::Duration,
     terminal: Terminal,
-    take: impl FnOnce() -> T,
-) -> Result<Option<String>, Failure> {
+) -> Result<Ready, Failure> {
     let engine = context.engine().await?;
     let subject = context.subject_with_images(&engine, std::slice::from_ref(&one_off.service)).await?;
     let project = &subject.project;
@@ -180,17 +188,24 @@ pub async fn run<T>(
         engine.create_container(hands.deployment(), &one_off.service, &service, &name, &purpose).await;
     let id = created.map_err(|error| failures::step("created", &name, error))?;
     drop(lock);
-    let taken = take();
-    let ended = interact(&engine, &id, &name, one_off.detach, terminal).await;
-    drop(taken);
-    if one_off.remove && !one_off.detach {
-        // Its own failure says more than that of the clean-up.
-        let removed = engine.remove_container(&id, true).await.map_err(failures::engine);
-        let code = ended?;
-        removed?;
-        return finish(code, name, one_off.detach);
+    let (detach, remove) = (one_off.detach, one_off.remove);
+    Ok(Ready { engine, id, name, detach, remove, terminal })
+}
+
+impl Ready {
+    /// Runs it; its exit code becomes ours. When it was not waited for, its name is the answer.
+    pub async fn run(self) -> Result<Option<String>, Failure> {
+        let Self { engine, id, name, detach, remove, terminal } = self;
+        let ended = interact(&engine, &id, &name, detach, terminal).await;
+        if remove && !detach {
+            // Its own failure says more than that of the clean-up.
+            let removed = engine.remove_container(&id, true).await.map_err(failures::engine);
+            let code = ended?;
+            removed?;
+            return finish(code, name, detach);
+        }
+        finish(ended?, name, detach)
     }
-    finish(ended?, name, one_off.detach)
 }
 
 /// What distinguishes a one-off's name: the clock and the process make two alike unlikely, and the engine
