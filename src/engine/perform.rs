@@ -57,6 +57,15 @@ pub struct Purpose<'a> {
     pub interactive: bool,
 }
 
+/// A container that was made.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// Its id.
+    pub id: String,
+    /// What the engine warned about, such as a limit that its kernel does not know.
+    pub warnings: Vec<String>,
+}
+
 impl Deployment {
     /// Starts from what was observed.
     #[must_use]
@@ -171,7 +180,7 @@ impl Deployment {
 }
 
 impl Engine {
-    /// Makes a container for a service and says its id. Secrets and configs that have no file on this side
+    /// Makes a container for a service. Secrets and configs that have no file on this side
     /// are copied in before anything runs.
     pub async fn create_container(
         &self,
@@ -180,7 +189,7 @@ impl Engine {
         service: &Service,
         container_name: &str,
         purpose: &Purpose<'_>,
-    ) -> Result<String, Error> {
+    ) -> Result<Created, Error> {
         let project = &deployment.project;
         let resolved = up::resolve(service, |other| deployment.container_id(other)).ok_or_else(|| {
             Error::Impossible(format!("service `{service_name}` uses a container that is not there"))
@@ -211,7 +220,9 @@ impl Engine {
         let options =
             CreateContainerOptionsBuilder::default().name(container_name).platform(&service.platform);
         let created = self.patient.create_container(Some(options.build()), body).await;
-        let id = created.doing("create a container")?.id;
+        let created = created.doing("create a container")?;
+        let created = Created { id: created.id, warnings: created.warnings };
+        let id = created.id.clone();
         let finished = async {
             for (network, endpoint) in made.later_networks() {
                 let request =
@@ -229,7 +240,7 @@ impl Engine {
         if purpose.one_off.is_none() {
             deployment.note_container(service_name, purpose.number, &id, container_name);
         }
-        Ok(id)
+        Ok(created)
     }
 
     /// Makes a network of the compose file, unless one of ours has the name already.
@@ -266,7 +277,7 @@ impl Engine {
             ipam: Some(Ipam {
                 driver: text(&network.ipam.driver),
                 config: Some(pools).filter(|pools| !pools.is_empty()),
-                options: None,
+                options: Some(pairs(&network.ipam.options)).filter(|options| !options.is_empty()),
             }),
             enable_ipv4: network.enable_ipv4,
             enable_ipv6: network.enable_ipv6,
@@ -284,7 +295,12 @@ impl Engine {
         let pairs = |map: &BTreeMap<String, String>| {
             map.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<HashMap<_, _>>()
         };
-        let mut all = pairs(&volume.labels);
+        // A mount may bring labels for the volume that it makes; one that is declared is made here.
+        let mounts = project.services.values().flat_map(|service| &service.volumes);
+        let own = mounts.filter(|mount| mount.kind == "volume" && mount.source == key);
+        let mut all: HashMap<String, String> =
+            own.filter_map(|mount| mount.volume.as_ref()).flat_map(|volume| pairs(&volume.labels)).collect();
+        all.extend(pairs(&volume.labels));
         let ours = [
             (labels::PROJECT, project.name.clone()),
             (labels::VOLUME, key.to_owned()),
