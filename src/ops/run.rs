@@ -158,6 +158,7 @@ pub async fn run<T>(
     let observed = observe(&engine, project).await?;
     let options = up::Options::for_run(&one_off.service, one_off.no_deps, one_off.build, wait_timeout);
     let plan = up::plan_for_run(project, &observed, &one_off.service, &options)?;
+    super::support::refuse(&subject, &engine)?;
     let hands = Hands::new(context, engine.clone(), &subject, &observed, wait_timeout);
     let missing = inputs::missing(project, &one_off.service, service, context.engine_is_here());
     if !missing.is_empty() {
@@ -178,7 +179,9 @@ pub async fn run<T>(
     };
     let created =
         engine.create_container(hands.deployment(), &one_off.service, &service, &name, &purpose).await;
-    let id = created.map_err(|error| failures::step("created", &name, error))?;
+    let created = created.map_err(|error| failures::step("created", &name, error))?;
+    context.pass_on(&name, &created);
+    let id = created.id;
     drop(lock);
     let taken = take();
     let ended = interact(&engine, &id, &name, one_off.detach, terminal).await;

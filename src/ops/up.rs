@@ -79,6 +79,7 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         observed = refresh_images(context, &engine, &subject, observed, &wishes).await?;
     }
     let plan = up::plan(&subject.project, &observed, &wishes)?;
+    super::support::refuse(&subject, &engine)?;
     if options.dry_run {
         return Ok(Done { subject, engine, plan, times: Times::new() });
     }
@@ -309,7 +310,10 @@ impl Perform for Hands<'_> {
                     .create_container(deployment, &target.service, service, &target.name, &purpose)
                     .await
                     .map_err(|error| failures::step("created", &target.name, error))
-                    .map(|_| "created")
+                    .map(|made| {
+                        self.context.pass_on(&target.name, &made);
+                        "created"
+                    })
             }
             Act::Rename { target, to } => {
                 let renamed = engine.rename(target, to).await;
