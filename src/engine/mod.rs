@@ -2,6 +2,7 @@
 
 pub mod base_image;
 pub mod build;
+mod compare;
 mod copy;
 pub mod credentials;
 pub mod endpoint;

@@ -115,7 +115,7 @@ impl Deployment {
     }
 
     /// `container:alias` for every link of a service.
-    fn links(&self, service: &Service) -> Vec<String> {
+    pub(super) fn links(&self, service: &Service) -> Vec<String> {
         let mut links = Vec::new();
         for link in &service.links {
             let (other, alias) = link.split_once(':').unwrap_or((link, link));
@@ -410,7 +410,7 @@ fn whole_seconds(span: Duration) -> i32 {
 
 /// From API 1.42 on the engine can make a missing host path for `Mounts` too, when told so; before that
 /// the option is unknown to it and does no harm.
-fn keep_mount_points(body: &mut ContainerCreateBody) {
+pub(super) fn keep_mount_points(body: &mut ContainerCreateBody) {
     let mounts = body.host_config.as_mut().and_then(|host| host.mounts.as_mut());
     for mount in mounts.into_iter().flatten() {
         if let Some(options) = &mut mount.bind_options

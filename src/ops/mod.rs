@@ -6,6 +6,7 @@ pub mod database;
 pub mod doctor;
 pub mod down;
 pub mod engine;
+pub mod explain;
 pub mod failures;
 pub mod files;
 pub mod images;

@@ -155,7 +155,8 @@ pub async fn run<T>(
         return Err(failures::no_service(&one_off.service, project));
     };
     let lock = context.lock(&project.name).await?;
-    let observed = observe(&engine, project).await?;
+    let mut observed = observe(&engine, project).await?;
+    super::explain::compare(&engine, &subject, &mut observed).await;
     let options = up::Options::for_run(&one_off.service, one_off.no_deps, one_off.build, wait_timeout);
     let plan = up::plan_for_run(project, &observed, &one_off.service, &options)?;
     super::support::refuse(&subject, &engine)?;

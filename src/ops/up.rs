@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::apply::{Outcome, Perform, Times, apply};
 use super::database::Skip;
-use super::{Context, Subject, failures, observe};
+use super::{Context, Subject, explain, failures, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
@@ -58,6 +58,8 @@ pub struct Done {
     pub engine: Engine,
     /// The steps.
     pub plan: Plan,
+    /// The containers that it replaces, and why.
+    pub replaced: Vec<explain::Replaced>,
     /// How long each service took to be ready; those that nothing was done to are not there.
     pub times: Times,
 }
@@ -78,17 +80,19 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     if !options.dry_run {
         observed = refresh_images(context, &engine, &subject, observed, &wishes).await?;
     }
+    explain::compare(&engine, &subject, &mut observed).await;
     let plan = up::plan(&subject.project, &observed, &wishes)?;
     super::support::refuse(&subject, &engine)?;
+    let replaced = explain::replaced(&plan, &observed);
     if options.dry_run {
-        return Ok(Done { subject, engine, plan, times: Times::new() });
+        return Ok(Done { subject, engine, plan, replaced, times: Times::new() });
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
     let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout)
         .preparing(subject.stack.clone(), skip);
     hands.is_possible(&plan).await?;
     let times = apply(&plan, &hands, &context.events).await?;
-    Ok(Done { subject, engine, plan, times })
+    Ok(Done { subject, engine, plan, replaced, times })
 }
 
 /// The service whose database is to be prepared, unless nothing of it is wanted.
