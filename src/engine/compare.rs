@@ -60,7 +60,19 @@ impl Engine {
         for (network, end) in made.later_networks() {
             ends[network] = to_json::<EndpointSettings>(&end);
         }
-        let host = wanted["HostConfig"].take();
+        let mut host = wanted["HostConfig"].take();
+        // What the engine is too old for it never kept.
+        if !self.speaks(1, 43) {
+            host["Annotations"] = Value::Null;
+        }
+        if !self.speaks(1, 44) && wanted["Healthcheck"].is_object() {
+            wanted["Healthcheck"]["StartInterval"] = Value::Null;
+        }
+        if !self.speaks(1, 48) {
+            for end in ends.as_object_mut().into_iter().flat_map(|ends| ends.values_mut()) {
+                end["GwPriority"] = Value::Null;
+            }
+        }
         let wanted = Sides { config: &wanted, host: &host, networks: &ends, mounts: &Value::Null };
         let found = to_json(&found);
         let found = Sides {
