@@ -39,7 +39,7 @@ impl Engine {
             container_name: &container_name,
             labels: service.labels.clone().into_iter().collect(),
             inherit: &[],
-            links: deployment.links(service),
+            links: deployment.links(service, container.number()),
             use_aliases: true,
             all_networks_at_once: self.speaks(1, 44),
             interactive: false,
@@ -264,7 +264,8 @@ fn of_config(all: &mut Settings, sides: &Sides<'_>, image: &Value, id: &str) {
     for port in
         ports(&image["ExposedPorts"]).into_iter().chain(ports(&config["ExposedPorts"])).chain(bound.cloned())
     {
-        all.insert(format!("expose.{port}"), json!(true));
+        let protocol = if port.contains('/') { "" } else { "/tcp" };
+        all.insert(format!("expose.{port}{protocol}"), json!(true));
     }
 }
 
@@ -322,7 +323,6 @@ const HOST: &[(&str, &str)] = &[
     ("Tmpfs", "tmpfs"),
     ("UTSMode", "uts"),
     ("UsernsMode", "userns_mode"),
-    ("VolumesFrom", "volumes_from"),
 ];
 
 fn of_host(all: &mut Settings, host: &Value) {
@@ -333,6 +333,9 @@ fn of_host(all: &mut Settings, host: &Value) {
     if let Some(paths) = host["Tmpfs"].as_object().filter(|paths| !paths.is_empty()) {
         all.insert("tmpfs".to_owned(), json!(paths));
     }
+    // No hash knows how they are mounted, and older versions of Compose lose it.
+    let source = |from: &str| from.trim_end_matches(":ro").trim_end_matches(":rw").to_owned();
+    put(all, "volumes_from", &sorted(&host["VolumesFrom"], source));
     let capability = |name: &str| name.to_uppercase().trim_start_matches("CAP_").to_owned();
     put(all, "cap_add", &sorted(&host["CapAdd"], capability));
     put(all, "cap_drop", &sorted(&host["CapDrop"], capability));

@@ -114,15 +114,16 @@ impl Deployment {
         self.known().images.insert(reference.to_owned(), id.to_owned());
     }
 
-    /// `container:alias` for every link of a service.
-    pub(super) fn links(&self, service: &Service) -> Vec<String> {
+    /// `container:alias` for every link of a service: the names that the reference gives (docker/compose
+    /// `pkg/compose/convergence.go`, `getLinks`), where the number is that of the container that links.
+    pub(super) fn links(&self, service: &Service, number: u32) -> Vec<String> {
         let mut links = Vec::new();
         for link in &service.links {
             let (other, alias) = link.split_once(':').unwrap_or((link, link));
             for (_, name) in self.containers_of(other) {
                 links.push(format!("{name}:{alias}"));
-                links.push(format!("{name}:{other}"));
-                links.push(format!("{name}:{name}"));
+                links.push(format!("{name}:{other}-{number}"));
+                links.push(format!("{name}:{}-{other}-{number}", self.project.name));
             }
         }
         let external = service.external_links.iter().map(|link| match link.split_once(':') {
@@ -208,7 +209,7 @@ impl Engine {
             container_name,
             labels: deployment.labels(service_name, &resolved, &image_id, purpose),
             inherit: purpose.inherit,
-            links: deployment.links(service),
+            links: deployment.links(service, purpose.number),
             use_aliases: purpose.one_off.is_none() || purpose.use_aliases,
             all_networks_at_once: self.speaks(1, 44),
             interactive: purpose.interactive,
