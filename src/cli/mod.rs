@@ -85,6 +85,9 @@ struct Global {
     /// Answer every question with yes
     #[arg(short, long, global = true)]
     yes: bool,
+    /// Take every warning about the files for an error
+    #[arg(long, global = true)]
+    strict: bool,
     /// How long to wait for another command on the same project
     #[arg(long, global = true, value_name = "SPAN", default_value = "60s", value_parser = options::span)]
     lock_timeout: Duration,
@@ -309,6 +312,7 @@ fn context(
         },
         events: ui.events(),
         lock_timeout: global.lock_timeout,
+        strict: global.strict,
         command_line: words.join(" "),
     })
 }

@@ -2,11 +2,13 @@
 
 use clap::Args;
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::base::Failure;
 use crate::compose::print;
+use crate::compose::support::{self, Row};
 use crate::ops::Context;
-use crate::ui::Ui;
+use crate::ui::{Table, Ui};
 
 /// Print the compose file as it is understood: merged, interpolated, checked
 #[derive(Debug, Args)]
@@ -52,10 +54,17 @@ struct List {
     /// The configuration hash of a service, or of all (`*`)
     #[arg(long, value_name = "SERVICE")]
     hash: Option<String>,
+    /// What becomes of every key of the Compose Specification, whatever the file says
+    #[arg(long)]
+    support: bool,
 }
 
 impl Config {
     pub(super) fn run(&self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+        if self.list.support {
+            show_support(ui, self.wants_json(ui));
+            return Ok(());
+        }
         let mut request = context.request(&[]);
         request.interpolate = !self.no_interpolate;
         if self.no_interpolate || self.list.variables {
@@ -68,7 +77,7 @@ impl Config {
             print(ui, &text);
             return Ok(());
         }
-        let project = context.load_request(&request)?.project;
+        let project = context.load_judged(&request, None)?.project;
         let list = &self.list;
         let lines = |lines: Vec<String>| lines.join("\n");
         let text = if list.services {
@@ -100,6 +109,34 @@ impl Config {
     fn wants_json(&self, ui: &Ui) -> bool {
         ui.wants_json() || self.format == "json"
     }
+}
+
+/// The table of all keys, as a person or a program reads it.
+fn show_support(ui: &Ui, json: bool) {
+    let api = |row: &Row| row.needs.map(|needs| format!("1.{}", needs.minor));
+    if json {
+        let keys: Vec<_> = support::rows()
+            .iter()
+            .map(|row| {
+                json!({
+                    "key": row.key,
+                    "support": row.support.word(),
+                    "reason": row.support.reason(),
+                    "engine_api": api(row),
+                    "only_value": row.needs.and_then(|needs| needs.value),
+                    "newer_than_schema": support::NEWER_THAN_SCHEMA.contains(&row.key),
+                })
+            })
+            .collect();
+        ui.json(&json!({ "version": 1, "keys": keys }));
+        return;
+    }
+    let mut table = Table::new(&["KEY", "SUPPORT", "ENGINE API", "WHY"]);
+    for row in support::rows() {
+        let why = row.support.reason().unwrap_or_default();
+        table.row([row.key, row.support.word(), &api(row).unwrap_or_default(), why]);
+    }
+    ui.table(&table);
 }
 
 fn print(ui: &Ui, text: &str) {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::options;
 use crate::base::{Failure, Kind};
+use crate::ops::explain::Replaced;
 use crate::ops::{self, Context, status, turn, up};
 use crate::plan::turn::Turn;
 use crate::plan::{Plan, down, up::Recreate};
@@ -79,6 +80,9 @@ pub(super) struct Up {
     /// Say what would be done, and why
     #[arg(long)]
     dry_run: bool,
+    /// Say which containers would be replaced and which fields changed; do nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    explain: bool,
 }
 
 impl Up {
@@ -103,10 +107,14 @@ impl Up {
             scale: self.scale.into_iter().collect(),
             no_migrate: self.no_migrate,
             no_seed: self.no_seed,
-            dry_run: self.dry_run,
+            dry_run: self.dry_run || self.explain,
         };
         // With --attach nobody else listens for signals.
         let done = super::unless_interrupted(up::up(context, &options)).await?;
+        if self.explain {
+            show_replaced(ui, &done.replaced);
+            return Ok(());
+        }
         if self.dry_run {
             show_plan(ui, &done.plan);
             return Ok(());
@@ -140,6 +148,25 @@ impl Up {
         ui.table(&table);
         show_what_next(context, ui, done.subject.stack.is_some()).await;
         Ok(())
+    }
+}
+
+/// What would be replaced, and the fields that are the reason.
+fn show_replaced(ui: &Ui, replaced: &[Replaced]) {
+    if ui.wants_json() {
+        ui.json(&json!({ "version": 1, "replaced": replaced }));
+        return;
+    }
+    if replaced.is_empty() {
+        ui.note("no container would be replaced");
+    }
+    for one in replaced {
+        // The fields follow, one a line.
+        let why = if one.changes.is_empty() { one.why.as_str() } else { "configuration changed" };
+        ui.line(format!("{}: {why}", one.container));
+        for change in &one.changes {
+            ui.line(format!("  {change}"));
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod scalar;
 mod scanner;
 mod schema;
 mod shell_words;
+pub mod support;
 mod tree;
 mod typed;
 mod units;

@@ -430,7 +430,13 @@ section! { Network {
     enable_ipv4: Option<bool>,
     enable_ipv6: Option<bool>,
 } }
-section! { Ipam { driver: String, config: Vec<IpamPool>, } }
+section! { Ipam {
+    driver: String,
+    config: Vec<IpamPool>,
+    /// The reference drops them, so they are no part of what is printed and hashed.
+    #[serde(skip_serializing)]
+    options: Map<String>,
+} }
 section! { IpamPool { subnet: String, gateway: String, ip_range: String, aux_addresses: Map<String>, } }
 section! { Volume {
     name: String,

@@ -1,12 +1,13 @@
 //! Secrets and configs that have no file on this side (from the environment, or written in the compose
 //! file) are copied into the container between its creation and its start; nothing of them stays on disk here.
+//! So are files that are given an owner or a mode, which a mount could not give them (the reference ignores it).
 
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
 use bytes::Bytes;
 
 use super::Engine;
 use super::error::{Doing, Error};
-use super::translate::file_target;
+use super::translate::{file_target, is_mounted};
 use crate::compose::project::{FileReference, Project, Service};
 
 impl Engine {
@@ -19,31 +20,42 @@ impl Engine {
         let mut archive = tar::Builder::new(Vec::new());
         let mut any = false;
         for reference in &service.secrets {
-            let Some(secret) = project.secrets.get(&reference.source).filter(|s| s.file.is_empty()) else {
+            let Some(secret) = project.secrets.get(&reference.source) else { continue };
+            if is_mounted(service, reference, &secret.file) {
                 continue;
-            };
+            }
             if secret.external {
                 return Err(Error::Impossible(format!(
                     "secret `{}` is external, which only a swarm has",
                     reference.source
                 )));
             }
-            let content = text_of(secret.resolved.as_ref(), &secret.environment, "", &reference.source)?;
+            let content = match secret.file.as_str() {
+                "" => text_of(secret.resolved.as_ref(), &secret.environment, "", &reference.source)?
+                    .into_bytes(),
+                file => read(file)?,
+            };
             append(&mut archive, reference, "/run/secrets/", &content)?;
             any = true;
         }
         for reference in &service.configs {
-            let Some(config) = project.configs.get(&reference.source).filter(|c| c.file.is_empty()) else {
+            let Some(config) = project.configs.get(&reference.source) else { continue };
+            if is_mounted(service, reference, &config.file) {
                 continue;
-            };
+            }
             if config.external {
                 return Err(Error::Impossible(format!(
                     "config `{}` is external, which only a swarm has",
                     reference.source
                 )));
             }
-            let content =
-                text_of(config.resolved.as_ref(), &config.environment, &config.content, &reference.source)?;
+            let content = match config.file.as_str() {
+                "" => {
+                    let (resolved, variable) = (config.resolved.as_ref(), &config.environment);
+                    text_of(resolved, variable, &config.content, &reference.source)?.into_bytes()
+                }
+                file => read(file)?,
+            };
             append(&mut archive, reference, "/", &content)?;
             any = true;
         }
@@ -60,6 +72,10 @@ impl Engine {
     }
 }
 
+fn read(path: &str) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
 fn text_of(resolved: Option<&String>, variable: &str, content: &str, name: &str) -> Result<String, Error> {
     match resolved {
         Some(value) => Ok(value.clone()),
@@ -73,7 +89,7 @@ fn append(
     archive: &mut tar::Builder<Vec<u8>>,
     reference: &FileReference,
     base: &str,
-    content: &str,
+    content: &[u8],
 ) -> Result<(), Error> {
     let target = file_target(reference, base);
     let mut header = tar::Header::new_gnu();
@@ -83,7 +99,7 @@ fn append(
     header.set_gid(reference.gid.parse().unwrap_or(0));
     header.set_entry_type(tar::EntryType::Regular);
     let path = target.trim_start_matches('/');
-    archive.append_data(&mut header, path, content.as_bytes()).map_err(archive_error)
+    archive.append_data(&mut header, path, content).map_err(archive_error)
 }
 
 fn archive_error(source: std::io::Error) -> Error {

@@ -2,6 +2,7 @@
 
 pub mod base_image;
 pub mod build;
+mod compare;
 mod copy;
 pub mod credentials;
 pub mod endpoint;
@@ -25,7 +26,7 @@ use bollard::Docker;
 pub use build::{Build, BuildError, Lent};
 pub use error::Error;
 pub use observe::Scope;
-pub use perform::{Deployment, Purpose};
+pub use perform::{Created, Deployment, Purpose};
 pub use pull::PullError;
 
 use crate::base::Events;
@@ -63,6 +64,12 @@ impl Engine {
     /// The id of a local image.
     pub async fn image_id(&self, image: &str) -> Result<String, Error> {
         Ok(self.docker.inspect_image(image).await.doing("inspect an image")?.id.unwrap_or_default())
+    }
+
+    /// The agreed API version after `1.`.
+    #[must_use]
+    pub fn api_minor(&self) -> usize {
+        self.docker.client_version().minor_version
     }
 
     /// Whether the agreed API version is at least this one.

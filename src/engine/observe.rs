@@ -177,6 +177,7 @@ fn container(found: ContainerSummary) -> Container {
             })
             .collect(),
         created: found.created.unwrap_or(0),
+        made_differently: None,
     }
 }
 

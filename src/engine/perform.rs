@@ -63,6 +63,15 @@ pub struct Purpose<'a> {
     pub interactive: bool,
 }
 
+/// A container that was made.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// Its id.
+    pub id: String,
+    /// What the engine warned about, such as a limit that its kernel does not know.
+    pub warnings: Vec<String>,
+}
+
 impl Deployment {
     /// Starts from what was observed.
     #[must_use]
@@ -111,15 +120,16 @@ impl Deployment {
         self.known().images.insert(reference.to_owned(), id.to_owned());
     }
 
-    /// `container:alias` for every link of a service.
-    fn links(&self, service: &Service) -> Vec<String> {
+    /// `container:alias` for every link of a service: the names that the reference gives (docker/compose
+    /// `pkg/compose/convergence.go`, `getLinks`), where the number is that of the container that links.
+    pub(super) fn links(&self, service: &Service, number: u32) -> Vec<String> {
         let mut links = Vec::new();
         for link in &service.links {
             let (other, alias) = link.split_once(':').unwrap_or((link, link));
             for (_, name) in self.containers_of(other) {
                 links.push(format!("{name}:{alias}"));
-                links.push(format!("{name}:{other}"));
-                links.push(format!("{name}:{name}"));
+                links.push(format!("{name}:{other}-{number}"));
+                links.push(format!("{name}:{}-{other}-{number}", self.project.name));
             }
         }
         let external = service.external_links.iter().map(|link| match link.split_once(':') {
@@ -177,7 +187,7 @@ impl Deployment {
 }
 
 impl Engine {
-    /// Makes a container for a service and says its id. Secrets and configs that have no file on this side
+    /// Makes a container for a service. Secrets and configs that have no file on this side
     /// are copied in before anything runs.
     pub async fn create_container(
         &self,
@@ -186,7 +196,7 @@ impl Engine {
         service: &Service,
         container_name: &str,
         purpose: &Purpose<'_>,
-    ) -> Result<String, Error> {
+    ) -> Result<Created, Error> {
         let project = &deployment.project;
         let resolved = up::resolve(service, |other| deployment.container_id(other)).ok_or_else(|| {
             Error::Impossible(format!("service `{service_name}` uses a container that is not there"))
@@ -205,7 +215,7 @@ impl Engine {
             container_name,
             labels: deployment.labels(service_name, &resolved, &image_id, purpose),
             inherit: purpose.inherit,
-            links: deployment.links(service),
+            links: deployment.links(service, purpose.number),
             use_aliases: purpose.one_off.is_none() || purpose.use_aliases,
             all_networks_at_once: self.speaks(1, 44),
             interactive: purpose.interactive,
@@ -228,7 +238,9 @@ impl Engine {
             tokio::time::sleep(PAUSE_FOR_A_NAME).await;
             created = self.patient.create_container(Some(options.clone()), body.clone()).await;
         }
-        let id = created.doing("create a container")?.id;
+        let created = created.doing("create a container")?;
+        let created = Created { id: created.id, warnings: created.warnings };
+        let id = created.id.clone();
         let finished = async {
             for (network, endpoint) in made.later_networks() {
                 let request =
@@ -246,7 +258,7 @@ impl Engine {
         if purpose.one_off.is_none() {
             deployment.note_container(service_name, purpose.number, &id, container_name);
         }
-        Ok(id)
+        Ok(created)
     }
 
     /// Frees a name that a command had asked for which was killed meanwhile: the engine goes on making its
@@ -302,7 +314,7 @@ impl Engine {
             ipam: Some(Ipam {
                 driver: text(&network.ipam.driver),
                 config: Some(pools).filter(|pools| !pools.is_empty()),
-                options: None,
+                options: Some(pairs(&network.ipam.options)).filter(|options| !options.is_empty()),
             }),
             enable_ipv4: network.enable_ipv4,
             enable_ipv6: network.enable_ipv6,
@@ -320,7 +332,12 @@ impl Engine {
         let pairs = |map: &BTreeMap<String, String>| {
             map.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<HashMap<_, _>>()
         };
-        let mut all = pairs(&volume.labels);
+        // A mount may bring labels for the volume that it makes; one that is declared is made here.
+        let mounts = project.services.values().flat_map(|service| &service.volumes);
+        let own = mounts.filter(|mount| mount.kind == "volume" && mount.source == key);
+        let mut all: HashMap<String, String> =
+            own.filter_map(|mount| mount.volume.as_ref()).flat_map(|volume| pairs(&volume.labels)).collect();
+        all.extend(pairs(&volume.labels));
         let ours = [
             (labels::PROJECT, project.name.clone()),
             (labels::VOLUME, key.to_owned()),
@@ -430,7 +447,7 @@ fn whole_seconds(span: Duration) -> i32 {
 
 /// From API 1.42 on the engine can make a missing host path for `Mounts` too, when told so; before that
 /// the option is unknown to it and does no harm.
-fn keep_mount_points(body: &mut ContainerCreateBody) {
+pub(super) fn keep_mount_points(body: &mut ContainerCreateBody) {
     let mounts = body.host_config.as_mut().and_then(|host| host.mounts.as_mut());
     for mount in mounts.into_iter().flatten() {
         if let Some(options) = &mut mount.bind_options

@@ -233,13 +233,13 @@ impl Made<'_> {
         let secrets = self.service.secrets.iter().filter_map(|reference| {
             let file = &self.project.secrets.get(&reference.source)?.file;
             let target = file_target(reference, "/run/secrets/");
-            (!file.is_empty()).then(|| read_only_file(file, target))
+            is_mounted(self.service, reference, file).then(|| read_only_file(file, target))
         });
         mounts.extend(secrets);
         let configs = self.service.configs.iter().filter_map(|reference| {
             let file = &self.project.configs.get(&reference.source)?.file;
             let target = file_target(reference, "/");
-            (!file.is_empty()).then(|| read_only_file(file, target))
+            is_mounted(self.service, reference, file).then(|| read_only_file(file, target))
         });
         mounts.extend(configs);
         (binds, mounts)
@@ -516,6 +516,13 @@ fn read_only_file(source: &str, target: String) -> Mount {
         read_only: Some(true),
         ..Mount::default()
     }
+}
+
+/// Whether a secret or config is a file that is mounted. One that is given an owner or a mode is copied in, since
+/// a mount has those of the file; nothing can be copied into a container with a read-only root.
+pub(super) fn is_mounted(service: &Service, reference: &compose::FileReference, file: &str) -> bool {
+    let plain = reference.uid.is_empty() && reference.gid.is_empty() && reference.mode.is_none();
+    !file.is_empty() && (plain || service.read_only || Path::new(file).is_dir())
 }
 
 /// Where a secret or config appears: its target, below `base` unless it is a path of its own.

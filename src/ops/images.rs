@@ -212,6 +212,10 @@ fn spec(
         };
         (key.clone(), context)
     });
+    let mut entitlements = build.entitlements.clone();
+    if build.privileged {
+        entitlements.push("security.insecure".to_owned());
+    }
     let agent = context.environment.get("SSH_AUTH_SOCK");
     let ssh = build.ssh.iter().filter_map(|(id, path)| {
         let socket = path.map(PathBuf::from).or_else(|| agent.map(PathBuf::from))?;
@@ -253,6 +257,7 @@ fn spec(
         cache_to: build.cache_to.clone(),
         secrets,
         ssh: ssh.collect(),
+        entitlements,
         contexts: contexts.collect(),
         ..Build::default()
     })

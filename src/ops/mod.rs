@@ -6,6 +6,7 @@ pub mod database;
 pub mod doctor;
 pub mod down;
 pub mod engine;
+pub mod explain;
 pub mod failures;
 pub mod files;
 pub mod images;
@@ -19,6 +20,7 @@ pub mod place;
 mod ports;
 pub mod run;
 pub mod status;
+mod support;
 pub mod turn;
 pub mod up;
 
@@ -48,6 +50,8 @@ pub struct Context {
     pub events: Events,
     /// How long to wait for another command on the same project.
     pub lock_timeout: Duration,
+    /// Whether a warning about the files is an error.
+    pub strict: bool,
     /// How the command was called, for others who have to wait for it.
     pub command_line: String,
 }
@@ -77,8 +81,8 @@ impl Context {
 
     /// The same for a request that differs.
     pub fn load_request(&self, request: &compose::Request) -> Result<Loaded, Failure> {
-        let loaded = compose::load(request, &files::Disk)?;
-        self.warn(&loaded.warnings);
+        let mut loaded = compose::load(request, &files::Disk)?;
+        self.warn(std::mem::take(&mut loaded.warnings))?;
         Ok(loaded)
     }
 
@@ -87,17 +91,34 @@ impl Context {
         compose::load(&self.request(targets), &files::Disk)
     }
 
+    /// Reads the project for a command that makes something of it, or shows what is made of it: besides the
+    /// loader's warnings, keys without effect are told.
+    pub fn load_judged(
+        &self,
+        request: &compose::Request,
+        engine: Option<&Engine>,
+    ) -> Result<Loaded, Failure> {
+        let mut loaded = compose::load(request, &files::Disk)?;
+        self.judge(&mut loaded, engine)?;
+        Ok(loaded)
+    }
+
     /// Reads the files without making a project of them, which leaves variables as they are written.
     pub fn load_model(&self, request: &compose::Request) -> Result<compose::Model, Failure> {
-        let model = compose::load_model(request, &files::Disk)?;
-        self.warn(&model.warnings);
+        let mut model = compose::load_model(request, &files::Disk)?;
+        self.warn(std::mem::take(&mut model.warnings))?;
         Ok(model)
     }
 
-    fn warn(&self, warnings: &[Failure]) {
-        for warning in warnings {
+    /// Tells warnings about the user's files; with `--strict` they are what the command fails with.
+    fn warn(&self, warnings: Vec<Failure>) -> Result<(), Failure> {
+        if self.strict && !warnings.is_empty() {
+            return Err(Failure::all(warnings).hint("without `--strict` it would be a warning"));
+        }
+        for warning in &warnings {
             self.events.warn(warning);
         }
+        Ok(())
     }
 
     /// What the loader is asked.
@@ -193,6 +214,8 @@ pub struct Subject {
     pub env_files: Vec<PathBuf>,
     /// The Supabase-style stack that it is, if it is one.
     pub stack: Option<Stack>,
+    /// Keys of the file that do not act on every engine.
+    pub uses: Vec<compose::support::Use>,
 }
 
 impl Subject {
@@ -218,13 +241,15 @@ impl Context {
         self.subject_of(self.load(targets)?)
     }
 
-    /// The same with the images that `--images`, the file, or the circumstances choose.
+    /// The same with the images that `--images`, the file, or the circumstances choose, for commands that make
+    /// something of it: what has no effect, or none on this engine, is told.
     pub async fn subject_with_images(&self, engine: &Engine, targets: &[String]) -> Result<Subject, Failure> {
-        let loaded = self.load(targets)?;
+        let loaded = self.load_judged(&self.request(targets), Some(engine))?;
         self.subject_of(official::choose(self, engine, loaded, targets, self.choice.images).await?)
     }
 
     fn subject_of(&self, loaded: Loaded) -> Result<Subject, Failure> {
+        let uses = compose::support::uses(&loaded.project, &loaded.places);
         let Loaded { project, files, env_files, places, .. } = loaded;
         let stack = match project.extensions.get("x-devenv") {
             Some(section) => {
@@ -235,7 +260,7 @@ impl Context {
         };
         // The label names them only when they were chosen.
         let env_files = if self.choice.env_files.is_empty() { Vec::new() } else { env_files };
-        Ok(Subject { project, files, env_files, stack })
+        Ok(Subject { project, files, env_files, stack, uses })
     }
 
     /// The project of the compose file; or, where there is none, a project that only has the name `-p` gave.
@@ -248,7 +273,13 @@ impl Context {
         match self.named_project() {
             Some(name) if self.choice.files.is_empty() && failure.kind == Kind::Files => {
                 let project = Project { name, ..Project::default() };
-                Ok(Subject { project, files: Vec::new(), env_files: Vec::new(), stack: None })
+                Ok(Subject {
+                    project,
+                    files: Vec::new(),
+                    env_files: Vec::new(),
+                    stack: None,
+                    uses: Vec::new(),
+                })
             }
             _ => Err(failure),
         }

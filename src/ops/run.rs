@@ -163,9 +163,11 @@ pub async fn prepare(
         return Err(failures::no_service(&one_off.service, project));
     };
     let lock = context.lock(&project.name).await?;
-    let observed = observe(&engine, project).await?;
+    let mut observed = observe(&engine, project).await?;
+    super::explain::compare(&engine, &subject, &mut observed).await;
     let options = up::Options::for_run(&one_off.service, one_off.no_deps, one_off.build, wait_timeout);
     let plan = up::plan_for_run(project, &observed, &one_off.service, &options)?;
+    super::support::refuse(&subject, &engine)?;
     let hands = Hands::new(context, engine.clone(), &subject, &observed, wait_timeout);
     let missing = inputs::missing(project, &one_off.service, service, context.engine_is_here());
     if !missing.is_empty() {
@@ -186,7 +188,9 @@ pub async fn prepare(
     };
     let created =
         engine.create_container(hands.deployment(), &one_off.service, &service, &name, &purpose).await;
-    let id = created.map_err(|error| failures::step("created", &name, error))?;
+    let created = created.map_err(|error| failures::step("created", &name, error))?;
+    context.pass_on(&name, &created);
+    let id = created.id;
     drop(lock);
     let (detach, remove) = (one_off.detach, one_off.remove);
     Ok(Ready { engine, id, name, detach, remove, terminal })

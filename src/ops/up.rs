@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::apply::{Outcome, Perform, Times, apply};
 use super::database::Skip;
-use super::{Context, Subject, failures, observe};
+use super::{Context, Subject, explain, failures, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
@@ -61,6 +61,8 @@ pub struct Done {
     pub engine: Engine,
     /// The steps.
     pub plan: Plan,
+    /// The containers that it replaces, and why.
+    pub replaced: Vec<explain::Replaced>,
     /// How long each service took to be ready; those that nothing was done to are not there.
     pub times: Times,
 }
@@ -81,9 +83,12 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     if !options.dry_run {
         observed = refresh_images(context, &engine, &subject, observed, &wishes).await?;
     }
+    explain::compare(&engine, &subject, &mut observed).await;
     let plan = up::plan(&subject.project, &observed, &wishes)?;
+    super::support::refuse(&subject, &engine)?;
+    let replaced = explain::replaced(&plan, &observed);
     if options.dry_run {
-        return Ok(Done { subject, engine, plan, times: Times::new() });
+        return Ok(Done { subject, engine, plan, replaced, times: Times::new() });
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
     let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout)
@@ -93,7 +98,7 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     if options.wait {
         hands.all_still_run(&times).await?;
     }
-    Ok(Done { subject, engine, plan, times })
+    Ok(Done { subject, engine, plan, replaced, times })
 }
 
 /// The service whose database is to be prepared, unless nothing of it is wanted.
@@ -333,7 +338,10 @@ impl Perform for Hands<'_> {
                     .create_container(deployment, &target.service, service, &target.name, &purpose)
                     .await
                     .map_err(|error| failures::step("created", &target.name, error))
-                    .map(|_| "created")
+                    .map(|made| {
+                        self.context.pass_on(&target.name, &made);
+                        "created"
+                    })
             }
             Act::Rename { target, to } => {
                 let renamed = engine.rename(target, to).await;

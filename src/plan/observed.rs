@@ -47,6 +47,53 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// When it was made, in seconds since 1970.
     pub created: i64,
+    /// How it would be another one if it were made now; only asked for where the hash differs.
+    pub made_differently: Option<Vec<Difference>>,
+}
+
+/// A setting in which a container differs from what it would be if it were made now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its name as a compose file has it, such as `environment.TZ`.
+    pub field: String,
+    /// What the container was made with, as it is shown; a secret is not.
+    pub was: String,
+    /// What it would be made with now, as it is shown.
+    pub is: String,
+}
+
+impl Difference {
+    /// A difference between two values, of which one may be unset.
+    #[must_use]
+    pub fn new(field: &str, was: Option<&serde_json::Value>, is: Option<&serde_json::Value>) -> Self {
+        let shown = |value: Option<&serde_json::Value>| match value {
+            None => "unset".to_owned(),
+            Some(value) => {
+                let text = value.to_string();
+                if is_secret(field, &text) { "***".to_owned() } else { text }
+            }
+        };
+        Self { field: field.to_owned(), was: shown(was), is: shown(is) }
+    }
+}
+
+/// Whether a value is better not shown: its name says so, or it holds words or an address that do.
+fn is_secret(field: &str, value: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["secret", "passw", "token", "key", "credential", "private", "auth", "salt", "cookie"];
+    let holds = |text: &str, words: &[&str]| {
+        let text = text.to_lowercase();
+        words.iter().any(|word| text.contains(word))
+    };
+    let has_login = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    let named = field.starts_with("environment.") || field.starts_with("labels.");
+    (named && holds(field, &WORDS)) || holds(value, &WORDS[..3]) || has_login
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} → {}", self.field, self.was, self.is)
+    }
 }
 
 /// A published or exposed port.
@@ -202,6 +249,12 @@ impl Container {
     #[must_use]
     pub fn config_hash(&self) -> &str {
         self.label(labels::CONFIG_HASH)
+    }
+
+    /// Whether the hash is of a version of Compose whose hashes are not ours.
+    #[must_use]
+    pub fn is_of_another_version(&self) -> bool {
+        self.label(labels::VERSION) != labels::COMPOSE_VERSION
     }
 
     /// Whether it ran to its end with exit code 0.

@@ -145,8 +145,9 @@ pub enum Cause {
     Missing,
     /// The user asked for just this.
     Asked,
-    /// The service's configuration is not the one that the container was made from.
-    ConfigChanged,
+    /// The service's configuration is not the one that the container was made from; in which fields, if they
+    /// are known.
+    ConfigChanged(Vec<String>),
     /// The service's image is another one now.
     ImageChanged,
     /// The network that it is attached to was changed or made again.
@@ -218,7 +219,8 @@ impl fmt::Display for Cause {
         match self {
             Self::Missing => f.write_str("not there"),
             Self::Asked => f.write_str("asked for"),
-            Self::ConfigChanged => f.write_str("configuration changed"),
+            Self::ConfigChanged(fields) if fields.is_empty() => f.write_str("configuration changed"),
+            Self::ConfigChanged(fields) => write!(f, "configuration changed: {}", fields.join(", ")),
             Self::ImageChanged => f.write_str("image changed"),
             Self::NetworkChanged(network) => write!(f, "network {network} changed"),
             Self::DependencyReplaced(service) => write!(f, "{service} was replaced"),

@@ -225,7 +225,7 @@ impl<'a> Work<'a> {
             let Some(NetworkState::Remade { old, .. }) = self.networks.get(&key) else { continue };
             let old = old.clone();
             let name = self.project.networks[&key].name.clone();
-            let cause = Cause::ConfigChanged;
+            let cause = Cause::ConfigChanged(Vec::new());
             let mut gone = Vec::new();
             for container in &self.observed.containers {
                 if container.networks.values().any(|id| old.iter().any(|network| network.id == *id)) {
@@ -461,12 +461,17 @@ impl<'a> Work<'a> {
         }
         let Some(hash) = hash else {
             let replaced = shared_with(service).find(|other| self.replaced.contains(*other));
-            return Some(
-                replaced.map_or(Cause::ConfigChanged, |other| Cause::DependencyReplaced(other.to_owned())),
-            );
+            return Some(replaced.map_or(Cause::ConfigChanged(Vec::new()), |other| {
+                Cause::DependencyReplaced(other.to_owned())
+            }));
         };
         if container.config_hash() != hash {
-            return Some(Cause::ConfigChanged);
+            // Versions of Compose hash differently: then the container itself decides.
+            let same = container.made_differently.as_ref().is_some_and(Vec::is_empty);
+            if !(same && container.is_of_another_version()) {
+                let fields = container.made_differently.iter().flatten();
+                return Some(Cause::ConfigChanged(fields.map(|one| one.field.clone()).collect()));
+            }
         }
         let image = names::image(&self.project.name, name, service);
         if let (Some(made_from), Some(now)) =

@@ -134,9 +134,9 @@ fn site(name: &str, text: &str, number: usize) -> Site {
     site
 }
 
-fn ours_after_theirs(name: &str, text: &str, number: usize) {
+fn ours_after_theirs(version: &str, name: &str, text: &str, number: usize) {
     let site = site(name, text, number);
-    site.compose_does(SAME, "up -d");
+    site.compose_does(version, "up -d");
     let ids = site.ids();
     let plan = site.ok("up --dry-run");
     assert!(plan.out.is_empty(), "{plan}");
@@ -185,7 +185,13 @@ macro_rules! both_ways {
             #[test]
             fn ours_after_theirs() {
                 let (name, text) = super::FILES[$number];
-                super::ours_after_theirs(name, text, $number);
+                super::ours_after_theirs(super::SAME, name, text, $number);
+            }
+            // Its hashes differ, what it makes does not.
+            #[test]
+            fn ours_after_an_older_one() {
+                let (name, text) = super::FILES[$number];
+                super::ours_after_theirs(super::OLDER, name, text, $number + 200);
             }
             #[test]
             fn theirs_after_ours() {
@@ -296,7 +302,8 @@ fn a_change_of_either_is_seen_by_the_other() {
     site.compose_does(SAME, "up -d");
     site.compose(&text.replace("web: {IDLE}", "web: {IDLE, environment: {A: b}}"));
     let db = site.id("db");
-    site.ok("up --dry-run").prints(&["configuration changed"]);
+    site.ok("up --dry-run").prints(&["configuration changed: environment.A"]);
+    site.ok("up --explain").prints(&["environment.A: unset → \"b\""]);
     site.ok("up");
     site.compose(text);
     let web = site.id("web");

@@ -12,6 +12,7 @@ mod bad_input;
 mod build;
 mod conditions;
 mod faults;
+mod honest;
 mod interop;
 mod life;
 mod made;

@@ -69,6 +69,7 @@ async fn solve(lent: &Lent, engine: &Head, build: &Build, events: &Events) -> Re
         exporter_deprecated: "moby".into(),
         exporter_attrs_deprecated: request.exporter,
         cache: Some(request.cache),
+        entitlements: build.entitlements.clone(),
         ..SolveRequest::default()
     };
     let mut progress = Progress::new(image, events);

@@ -41,6 +41,7 @@ pub(super) async fn build(
         (!build.ssh.is_empty(), "an ssh agent"),
         (!build.contexts.is_empty(), "additional contexts"),
         (!build.cache_to.is_empty(), "a cache of its own"),
+        (!build.entitlements.is_empty(), "entitlements"),
         (build.platforms.len() > 1, "several platforms"),
     ] {
         if wanted {

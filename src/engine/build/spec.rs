@@ -41,6 +41,8 @@ pub struct Build {
     pub secrets: Vec<Secret>,
     /// What `RUN --mount=type=ssh` may use.
     pub ssh: Vec<Ssh>,
+    /// What steps may do beyond the usual: `network.host`, `security.insecure`. The engine has to allow it too.
+    pub entitlements: Vec<String>,
     /// Named contexts for `FROM name` and `COPY --from=name`.
     pub contexts: Vec<(String, NamedContext)>,
 }
