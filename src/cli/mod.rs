@@ -190,7 +190,7 @@ async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure
         Command::Up(up) => up.attach,
         _ => false,
     };
-    let work = dispatch(command, context, ui);
+    let work = Box::pin(dispatch(command, context, ui));
     if own_signals { work.await } else { unless_interrupted(work).await }
 }
 

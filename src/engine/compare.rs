@@ -443,6 +443,7 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
+    #[allow(clippy::needless_pass_by_value, reason = "every caller makes its own")]
     fn told(wanted: (Value, Value, Value), found: (Value, Value, Value, Value)) -> Vec<String> {
         let image = json!({
             "Env": ["PATH=/bin", "V=1"], "Cmd": ["serve"], "Entrypoint": ["/run"], "WorkingDir": "/app",

@@ -115,8 +115,11 @@ impl Context {
         if self.strict && !warnings.is_empty() {
             return Err(Failure::all(warnings).hint("without `--strict` it would be a warning"));
         }
-        for warning in &warnings {
-            self.events.warn(warning);
+        for mut warning in warnings {
+            for place in &mut warning.places {
+                place.path = self.shown(&place.path);
+            }
+            self.events.warn(&warning);
         }
         Ok(())
     }
