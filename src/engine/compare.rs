@@ -14,7 +14,7 @@ use super::error::{Doing, Error};
 use super::perform::keep_mount_points;
 use super::translate::Made;
 use super::{Deployment, Engine};
-use crate::compose::project::Service;
+use crate::compose::project::{self as compose, Service};
 use crate::plan::names;
 use crate::plan::observed::{Container, Difference};
 
@@ -83,6 +83,60 @@ impl Engine {
         };
         Ok(compare(&wanted, &found, &origin, &container.id, &container_name))
     }
+}
+
+impl Engine {
+    /// How a network would be another one if it were made now.
+    pub async fn network_differences(
+        &self,
+        wanted: &compose::Network,
+        id: &str,
+    ) -> Result<Vec<Difference>, Error> {
+        let found = self.docker.inspect_network(id, None).await.doing("inspect a network")?;
+        Ok(compare_networks(wanted, &to_json(&found)))
+    }
+}
+
+fn compare_networks(wanted: &compose::Network, found: &Value) -> Vec<Difference> {
+    let (mut now, mut then) = (Settings::new(), Settings::new());
+    let driver = if wanted.driver.is_empty() { "bridge" } else { &wanted.driver };
+    put(&mut now, "driver", &json!(driver));
+    put(&mut now, "internal", &json!(wanted.internal));
+    put(&mut now, "attachable", &json!(wanted.attachable));
+    put(&mut now, "enable_ipv6", &json!(wanted.enable_ipv6));
+    put(&mut now, "driver_opts", &json!(wanted.driver_opts));
+    put(&mut now, "labels", &json!(wanted.labels));
+    put(&mut now, "ipam.options", &json!(wanted.ipam.options));
+    for (key, field) in [
+        ("Driver", "driver"),
+        ("Internal", "internal"),
+        ("Attachable", "attachable"),
+        ("EnableIPv6", "enable_ipv6"),
+        ("Options", "driver_opts"),
+    ] {
+        put(&mut then, field, &found[key]);
+    }
+    put(&mut then, "ipam.options", &found["IPAM"]["Options"]);
+    let mut labels = found["Labels"].clone();
+    if let Some(labels) = labels.as_object_mut() {
+        labels.retain(|key, _| !key.starts_with("com.docker.compose."));
+    }
+    put(&mut then, "labels", &labels);
+    // Where the file gives no addresses the engine chose them.
+    if !wanted.ipam.config.is_empty() {
+        let pool = |pool: &compose::IpamPool| {
+            clean(&json!({
+                "Subnet": pool.subnet, "Gateway": pool.gateway, "IPRange": pool.ip_range,
+                "AuxiliaryAddresses": pool.aux_addresses,
+            }))
+        };
+        let pools: Vec<Value> = wanted.ipam.config.iter().map(pool).collect();
+        put(&mut now, "ipam.config", &json!(pools));
+        put(&mut then, "ipam.config", &found["IPAM"]["Config"]);
+    }
+    let fields: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+    let differ = fields.into_iter().filter(|field| now.get(*field) != then.get(*field));
+    differ.map(|field| Difference::new(field, then.get(field), now.get(field))).collect()
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Value {
@@ -443,8 +497,7 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
-    #[allow(clippy::needless_pass_by_value, reason = "every caller makes its own")]
-    fn told(wanted: (Value, Value, Value), found: (Value, Value, Value, Value)) -> Vec<String> {
+    fn told(wanted: &(Value, Value, Value), found: &(Value, Value, Value, Value)) -> Vec<String> {
         let image = json!({
             "Env": ["PATH=/bin", "V=1"], "Cmd": ["serve"], "Entrypoint": ["/run"], "WorkingDir": "/app",
             "ExposedPorts": {"80/tcp": {}}, "Labels": {"by": "me"},
@@ -490,7 +543,23 @@ mod tests {
 
     #[test]
     fn what_the_engine_and_the_image_fill_in_is_no_difference() {
-        assert_eq!(told(wanted(), found()), [""; 0]);
+        assert_eq!(told(&wanted(), &found()), [""; 0]);
+    }
+
+    #[test]
+    fn networks_are_compared_by_what_they_are() {
+        let found = json!({
+            "Driver": "bridge", "Internal": false, "Options": {}, "Labels": {"com.docker.compose.network": "default"},
+            "IPAM": {"Driver": "default", "Options": null, "Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.1.0.1"}]},
+        });
+        let mut wanted = compose::Network::default();
+        assert_eq!(compare_networks(&wanted, &found), []);
+        wanted.internal = true;
+        wanted.ipam.config =
+            vec![compose::IpamPool { subnet: "10.2.0.0/24".into(), ..compose::IpamPool::default() }];
+        let fields: Vec<String> =
+            compare_networks(&wanted, &found).into_iter().map(|one| one.field).collect();
+        assert_eq!(fields, ["internal", "ipam.config"]);
     }
 
     #[test]
@@ -502,7 +571,7 @@ mod tests {
         host["PortBindings"] = json!({"80/tcp": [{"HostPort": "8081"}]});
         networks["shop_back"] = json!({});
         assert_eq!(
-            told((config, host, networks), found()),
+            told(&(config, host, networks), &found()),
             [
                 r#"command: ["serve"] → ["work"]"#,
                 r#"environment.A: "1" → "2""#,

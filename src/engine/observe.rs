@@ -94,6 +94,7 @@ impl Engine {
                 id: found.id.unwrap_or_default(),
                 name: found.name.unwrap_or_default(),
                 labels: found.labels.unwrap_or_default().into_iter().collect(),
+                made_differently: None,
             };
             // The filter by name matches parts of names too.
             let wanted = network.labels.get(labels::PROJECT) == Some(&scope.project)

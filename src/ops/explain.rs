@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::Subject;
+use crate::compose;
 use crate::engine::{Deployment, Engine};
 use crate::plan::observed::Difference;
-use crate::plan::{Act, Observed, Plan, up};
+use crate::plan::{Act, Observed, Plan, labels, up};
 
 /// A container that a plan replaces.
 #[derive(Debug, Clone, Serialize)]
@@ -20,7 +21,8 @@ pub struct Replaced {
     pub changes: Vec<Difference>,
 }
 
-/// Compares the containers whose hash differs with what they would be made from now.
+/// Compares the containers whose hash differs with what they would be made from now, and networks whose hash
+/// another version of Compose wrote.
 pub(super) async fn compare(engine: &Engine, subject: &Subject, observed: &mut Observed) {
     let project = &subject.project;
     let deployment =
@@ -37,6 +39,22 @@ pub(super) async fn compare(engine: &Engine, subject: &Subject, observed: &mut O
             Ok(differences) => compared.push((number, differences)),
             // Without an answer it is replaced, as its hash says.
             Err(error) => tracing::debug!(container = container.name, %error, "not compared"),
+        }
+    }
+    for network in &mut observed.networks {
+        let wanted = project.networks.values().find(|wanted| wanted.name == network.name && !wanted.external);
+        let label = |key: &str| network.labels.get(key).map(String::as_str);
+        let Some(wanted) = wanted else { continue };
+        // Ours, but with the hash of another version; one without a hash is believed anyhow.
+        if label(labels::PROJECT) != Some(project.name.as_str())
+            || label(labels::VERSION) == Some(labels::COMPOSE_VERSION)
+            || label(labels::CONFIG_HASH).is_none_or(|hash| hash == compose::network_hash(wanted))
+        {
+            continue;
+        }
+        match engine.network_differences(wanted, &network.id).await {
+            Ok(differences) => network.made_differently = Some(differences),
+            Err(error) => tracing::debug!(network = network.name, %error, "not compared"),
         }
     }
     for (number, differences) in compared {

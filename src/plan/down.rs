@@ -158,6 +158,7 @@ mod tests {
                 id: "n".into(),
                 name: "shop_default".into(),
                 labels: labelled(labels::NETWORK),
+                made_differently: None,
             }],
             volumes: vec![Volume { name: "shop_data".into(), labels: labelled(labels::VOLUME) }],
             ..Observed::default()

@@ -131,6 +131,8 @@ pub struct Network {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// How it would be another one if it were made now; only asked for where the hash is of another version.
+    pub made_differently: Option<Vec<Difference>>,
 }
 
 /// One volume.
@@ -323,5 +325,15 @@ mod tests {
         );
         assert_eq!(read_status("created", "Created"), (State::Created, None));
         assert_eq!(read_status("exited", ""), (State::Exited(0), None));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let value = |text: &str| serde_json::Value::from(text);
+        let shown = |field: &str, text: &str| Difference::new(field, None, Some(&value(text))).to_string();
+        assert_eq!(shown("environment.TZ", "UTC"), "environment.TZ: unset → \"UTC\"");
+        assert_eq!(shown("environment.DB_PASSWORD", "x"), "environment.DB_PASSWORD: unset → ***");
+        assert_eq!(shown("environment.DB", "pg://u:p@db/x"), "environment.DB: unset → ***");
+        assert_eq!(shown("command", "serve --token=abc"), "command: unset → ***");
     }
 }

@@ -177,6 +177,7 @@ impl<'a> Work<'a> {
             let hash = compose::network_hash(wanted);
             let current = |network: &Network| {
                 network.labels.get(labels::CONFIG_HASH).is_none_or(|found| *found == hash)
+                    || network.made_differently.as_ref().is_some_and(Vec::is_empty)
             };
             let in_use = |network: &Network| {
                 let mut containers = self.observed.containers.iter();
@@ -754,4 +755,60 @@ fn owner(found: &BTreeMap<String, String>) -> String {
         || "something that is not a compose project".to_owned(),
         |project| format!("project `{project}`"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::observed::Difference;
+
+    fn causes(version: &str, made_differently: Option<Vec<Difference>>) -> Vec<String> {
+        let mut project = Project { name: "shop".into(), ..Project::default() };
+        project.services.insert("web".into(), Service { image: "i".into(), ..Service::default() });
+        let labels = [
+            (labels::SERVICE, "web"),
+            (labels::NUMBER, "1"),
+            (labels::VERSION, version),
+            (labels::CONFIG_HASH, "another"),
+        ];
+        let container = Container {
+            id: "0123456789abcdef".into(),
+            name: "shop-web-1".into(),
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            state: State::Running,
+            made_differently,
+            ..Container::default()
+        };
+        let image = crate::plan::observed::Image { id: "sha256:1".into(), ..Default::default() };
+        let observed = Observed {
+            containers: vec![container],
+            images: BTreeMap::from([("i".to_owned(), image)]),
+            ..Observed::default()
+        };
+        let wishes = Wishes {
+            targets: Vec::new(),
+            no_deps: false,
+            recreate: Recreate::Diverged,
+            no_start: false,
+            remove_orphans: false,
+            renew_anonymous_volumes: false,
+            grace: None,
+            wait: false,
+            prepare: None,
+            one_off: None,
+            images: images::Wishes { build: None, pull: None, now: std::time::SystemTime::UNIX_EPOCH },
+        };
+        let plan = plan(&project, &observed, &wishes).unwrap();
+        let creations = plan.steps.iter().filter(|step| matches!(step.act, Act::Create { .. }));
+        creations.map(|step| step.cause.to_string()).collect()
+    }
+
+    #[test]
+    fn the_hash_of_another_version_decides_only_where_the_container_does_not() {
+        let change = Difference { field: "environment.A".into(), was: "unset".into(), is: "\"1\"".into() };
+        assert_eq!(causes("2.26.1", Some(Vec::new())), [""; 0]);
+        assert_eq!(causes("2.26.1", Some(vec![change])), ["configuration changed: environment.A"]);
+        assert_eq!(causes("2.26.1", None), ["configuration changed"]);
+        assert_eq!(causes(labels::COMPOSE_VERSION, Some(Vec::new())), ["configuration changed"]);
+    }
 }
