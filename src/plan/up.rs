@@ -630,6 +630,12 @@ impl<'a> Work<'a> {
         for other in shared_with(service) {
             after.extend(self.created.get(other).into_iter().flatten());
         }
+        if names_a_container(service) {
+            // It may be one of this project, which only `depends_on` can say.
+            for other in service.depends_on.keys() {
+                after.extend(self.created.get(other).into_iter().flatten());
+            }
+        }
         let container = names::container(&project.name, name, service, number);
         let (container, replaces) = match replaces {
             Some(old) => (names::while_replacing(old.short_id(), &container), Some(container)),
@@ -701,6 +707,13 @@ fn shared_with(service: &Service) -> impl Iterator<Item = &str> {
     let volumes = service.volumes_from.iter().filter(|from| !from.starts_with("container:"));
     let links = service.links.iter();
     modes.chain(volumes.chain(links).map(|entry| entry.split(':').next().unwrap_or(entry)))
+}
+
+/// Whether a service uses a namespace or the volumes of a container that it names, which has to be there first.
+fn names_a_container(service: &Service) -> bool {
+    let mut used =
+        [&service.network_mode, &service.ipc, &service.pid].into_iter().chain(&service.volumes_from);
+    used.any(|used| used.starts_with("container:"))
 }
 
 /// The service with `service:x` replaced by the container that runs it, as the engine wants it and as it is

@@ -8,6 +8,7 @@
     reason = "a test may end at once and may speak"
 )]
 
+mod attributes;
 mod bad_input;
 mod build;
 mod conditions;

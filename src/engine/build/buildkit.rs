@@ -69,7 +69,7 @@ async fn solve(lent: &Lent, engine: &Head, build: &Build, events: &Events) -> Re
         exporter_deprecated: "moby".into(),
         exporter_attrs_deprecated: request.exporter,
         cache: Some(request.cache),
-        entitlements: build.entitlements.clone(),
+        entitlements: entitlements(build),
         ..SolveRequest::default()
     };
     let mut progress = Progress::new(image, events);
@@ -367,6 +367,17 @@ fn shared_key_of(root: &Path) -> String {
     hex::encode(hash.finalize())
 }
 
+/// What the build may do beyond the usual. The host's network is one of these, which buildx grants to whoever
+/// asks for it.
+fn entitlements(build: &Build) -> Vec<String> {
+    let mut all = build.entitlements.clone();
+    let host = "network.host";
+    if build.network.as_deref() == Some("host") && all.iter().all(|entitlement| entitlement != host) {
+        all.push(host.to_owned());
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,6 +405,10 @@ mod tests {
         assert_eq!(all["build-arg:A"], "1");
         assert!(!all.contains_key("build-arg:B"));
         assert_eq!(all["add-hosts"], "a=1.2.3.4,b=::1");
+        assert_eq!(
+            (entitlements(&build), entitlements(&Build::default())),
+            (vec!["network.host".to_owned()], vec![])
+        );
         let custom = Build { network: Some("mine".into()), ..Build::default() };
         assert!(matches!(attributes(&custom), Err(BuildError::Unsupported { .. })));
     }
