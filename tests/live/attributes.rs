@@ -1,7 +1,7 @@
 //! One test per attribute that an engine can show: what was really made of it.
 //!
 //! A group is one project: it goes up once, all that the engine says of it is noted, and it is gone before the
-//! first row looks at the notes. In these the project is called `P`, its directory `DIR`, an id `ID-<service>`.
+//! first row looks at the notes. In these the project is called `P`, its directory `HERE`, an id `ID-<service>`.
 
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ impl Group {
         let mut site = Site::new(&format!("attribute-{name}"));
         let number = std::process::id();
         let mut tokens = vec![
-            (site.dir().display().to_string(), "DIR".to_owned()),
+            (site.dir().display().to_string(), "HERE".to_owned()),
             (site.name.clone(), "NAME".to_owned()),
         ];
         let texts: String = self.files.iter().map(|(_, text)| *text).chain([self.compose]).collect();
@@ -423,7 +423,7 @@ configs:
     label_file: "services.*.label_file", "/web/Config/Labels" has ({"com.example.filed": "file"});
     labels_above_label_file: "services.*.labels", "/web/Config/Labels" has ({"com.example.above": "labels"});
     secret_file: "services.*.secrets", "/s_file" is ("secret\n");
-    secret_is_read_only: "secrets.*.file", "/web/HostConfig/Mounts" has ({"Type": "bind", "Source": "DIR/s.txt", "Target": "/run/secrets/s_file", "ReadOnly": true});
+    secret_is_read_only: "secrets.*.file", "/web/HostConfig/Mounts" has ({"Type": "bind", "Source": "HERE/s.txt", "Target": "/run/secrets/s_file", "ReadOnly": true});
     secret_environment: "secrets.*.environment", "/s_variable" is ("t0ken 5:6:400\n");
     secret_owner_of_a_file: "services.*.secrets[].uid", "/s_owned" is ("secret\n33:34:440\n");
     config_file: "services.*.configs", "/c_file" is ("config\n");
@@ -454,7 +454,7 @@ attributes! {
 volumes:
   data: {labels: {a: b}}
   named: {name: NAME-given}
-  tied: {driver: local, driver_opts: {type: none, o: bind, device: 'DIR/src'}}
+  tied: {driver: local, driver_opts: {type: none, o: bind, device: 'HERE/src'}}
   ram: {driver_opts: {type: tmpfs, o: 'size=1m,uid=5', device: tmpfs}}
 ",
         files: &[("src/hello", "hi\n")],
@@ -468,7 +468,7 @@ volumes:
         ],
         ..Group::default()
     };
-    bind: "services.*.volumes", "/web/HostConfig/Binds" has ("DIR/src:/src:ro");
+    bind: "services.*.volumes", "/web/HostConfig/Binds" has ("HERE/src:/src:ro");
     bind_inside: "services.*.volumes", "/src" has ("hi\ntouch: cannot touch '/src/x': Read-only");
     bind_makes_the_host_path: "services.*.volumes[].bind.create_host_path", "/made" is ("made\n");
     volume: "services.*.volumes[].source", "/web/HostConfig/Binds" has ("P_data:/data:rw");
@@ -479,15 +479,15 @@ volumes:
     volume_labels: "services.*.volumes[].volume.labels", "/web/HostConfig/Mounts" has ({"Type": "volume", "Target": "/unnamed", "VolumeOptions": {"Labels": {"from": "mount"}}});
     tmpfs: "services.*.volumes[].type", "/light/HostConfig/Mounts" has ({"Type": "tmpfs", "Target": "/ram", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o700}});
     tmpfs_inside: "services.*.volumes[].tmpfs.size", "/ram" is ("700\n256*4096\n");
-    bind_propagation: "services.*.volumes[].bind.propagation", "/web/HostConfig/Mounts" has ({"Type": "bind", "Source": "DIR/src", "Target": "/long", "ReadOnly": true, "BindOptions": {"Propagation": "rprivate"}});
-    bind_recursive: "services.*.volumes[].bind.recursive", "/web/HostConfig/Mounts" has ({"Type": "bind", "Source": "DIR/src", "Target": "/strict", "BindOptions": {"NonRecursive": true}});
-    bind_selinux: "services.*.volumes[].bind.selinux", "/web/HostConfig/Binds" has ("DIR/also:/also:rw,z");
+    bind_propagation: "services.*.volumes[].bind.propagation", "/web/HostConfig/Mounts" has ({"Type": "bind", "Source": "HERE/src", "Target": "/long", "ReadOnly": true, "BindOptions": {"Propagation": "rprivate"}});
+    bind_recursive: "services.*.volumes[].bind.recursive", "/web/HostConfig/Mounts" has ({"Type": "bind", "Source": "HERE/src", "Target": "/strict", "BindOptions": {"NonRecursive": true}});
+    bind_selinux: "services.*.volumes[].bind.selinux", "/web/HostConfig/Binds" has ("HERE/also:/also:rw,z");
     volumes_from: "services.*.volumes_from", "/taker/HostConfig/VolumesFrom" is (["ID-web:ro", "P-giver"]);
     volumes_from_inside: "services.*.volumes_from", "/taken" has ("hi\nhi\ntouch: cannot touch '/data/x': Read-only");
     top_labels: "volumes.*.labels", "/volume data/Labels" has ({"a": "b"});
     top_name: "volumes.*.name", "/volume given/Name" is ("P-given");
     top_driver: "volumes.*.driver", "/volume tied/Driver" is ("local");
-    top_driver_opts: "volumes.*.driver_opts", "/volume tied/Options" is ({"type": "none", "o": "bind", "device": "DIR/src"});
+    top_driver_opts: "volumes.*.driver_opts", "/volume tied/Options" is ({"type": "none", "o": "bind", "device": "HERE/src"});
     top_driver_opts_tmpfs: "volumes.*.driver_opts", "/ram2" is ("5\ntmpfs\n");
     settled: "services", "/settled" is (true);
 }
@@ -661,6 +661,83 @@ secrets: {token: {file: ./token}}
     settled: "services", "/settled" is (true);
 }
 
+// Values at the edge of what an attribute takes.
+attributes! {
+    values, Group {
+        compose: "services:
+  web:
+    IDLEBLOCK
+    init: false
+    user: nobody
+    shm_size: 1000000
+    mem_limit: 64m
+    memswap_limit: -1
+    pids_limit: -1
+    cpus: '1.5'
+    ulimits: {core: 0, cpu: -1}
+    devices: [/dev/null]
+    extra_hosts: ['host.test:host-gateway']
+    stop_grace_period: 0s
+    logging: {driver: none}
+    security_opt: ['seccomp:unconfined']
+    ipc: none
+    depends_on: [other]
+    networks: [default]
+    labels: {price: '$$5', quoted: 'a \"b\"', empty: }
+    environment: {LINES: \"a\\nb\", PRICE: '$$5', BIG: 12345678901}
+    healthcheck: {test: [CMD-SHELL, 'true'], interval: 0.1s, timeout: 1.5s, retries: 0}
+    ports: ['[::1]:PORT0:80', 'PORT1-PORT2:81', {target: 82, published: PORT3, host_ip: 127.0.0.1}, {target: 82, published: PORT4, host_ip: 127.0.0.1}]
+    volumes: ['./file:/file:ro', {type: volume, source: data, target: /data, consistency: cached}]
+    env_file: one.env
+    deploy: {restart_policy: {condition: any}}
+  other: {IDLE, deploy: {restart_policy: {condition: none}}, pids_limit: 0, cpu_shares: 0}
+  build: {build: {dockerfile_inline: \"FROM IMAGE\\nENTRYPOINT [\\\"sleep\\\"]\\nCMD [\\\"9999\\\"]\\nUSER 7\\nWORKDIR /opt\\nEXPOSE 99\\nENV A=image\\nSTOPSIGNAL SIGKILL\\nVOLUME /v\"}, command: null, entrypoint: null, environment: {B: b}}
+  over: {build: {dockerfile_inline: \"FROM IMAGE\\nENTRYPOINT [\\\"sleep\\\"]\\nCMD [\\\"9999\\\"]\"}, command: ['8888'], stop_signal: SIGKILL}
+volumes: {data: }
+",
+        files: &[("file", "content\n"), ("one.env", "ONE=1\n")],
+        inside: &[("file", "web", "cat /file")],
+        ..Group::default()
+    };
+    init: "services.*.init", "/web/HostConfig/Init" is (false);
+    user: "services.*.user", "/web/Config/User" is ("nobody");
+    shm_size: "services.*.shm_size", "/web/HostConfig/ShmSize" is (1_000_000);
+    memswap_limit: "services.*.memswap_limit", "/web/HostConfig/MemorySwap" is (-1);
+    pids_limit: "services.*.pids_limit", "/web/HostConfig/PidsLimit" is (null);
+    cpus: "services.*.cpus", "/web/HostConfig/NanoCpus" is (1_500_000_000);
+    ulimits_none: "services.*.ulimits.*", "/web/HostConfig/Ulimits" has ({"Name": "core", "Soft": 0, "Hard": 0});
+    ulimits_unlimited: "services.*.ulimits.*", "/web/HostConfig/Ulimits" has ({"Name": "cpu", "Soft": -1, "Hard": -1});
+    devices: "services.*.devices", "/web/HostConfig/Devices" is ([{"PathOnHost": "/dev/null", "PathInContainer": "/dev/null", "CgroupPermissions": "rwm"}]);
+    extra_hosts: "services.*.extra_hosts", "/web/HostConfig/ExtraHosts" is (["host.test:host-gateway"]);
+    stop_grace_period: "services.*.stop_grace_period", "/web/Config/StopTimeout" is (0);
+    logging: "services.*.logging.driver", "/web/HostConfig/LogConfig/Type" is ("none");
+    security_opt: "services.*.security_opt", "/web/HostConfig/SecurityOpt" has ("seccomp=unconfined");
+    ipc: "services.*.ipc", "/web/HostConfig/IpcMode" is ("none");
+    depends_on: "services.*.depends_on", "/web/Config/Labels/com.docker.compose.depends_on" is ("other:service_started:false");
+    networks: "services.*.networks", "/web/HostConfig/NetworkMode" is ("P_default");
+    labels: "services.*.labels", "/web/Config/Labels" has ({"price": "$5", "quoted": "a \"b\"", "empty": ""});
+    environment_lines: "services.*.environment", "/web/Config/Env" has ("LINES=a\nb");
+    environment_dollar: "services.*.environment", "/web/Config/Env" has ("PRICE=$5");
+    environment_big: "services.*.environment", "/web/Config/Env" has ("BIG=12345678901");
+    healthcheck_interval: "services.*.healthcheck.interval", "/web/Config/Healthcheck/Interval" is (100_000_000);
+    healthcheck_timeout: "services.*.healthcheck.timeout", "/web/Config/Healthcheck/Timeout" is (1_500_000_000);
+    port_of_ipv6: "services.*.ports", "/web/HostConfig/PortBindings/80~1tcp" is ([{"HostIp": "::1", "HostPort": "PORT0"}]);
+    port_out_of_a_range: "services.*.ports", "/web/HostConfig/PortBindings/81~1tcp" is ([{"HostIp": "", "HostPort": "PORT1-PORT2"}]);
+    port_twice: "services.*.ports", "/web/HostConfig/PortBindings/82~1tcp" is ([{"HostIp": "127.0.0.1", "HostPort": "PORT3"}, {"HostIp": "127.0.0.1", "HostPort": "PORT4"}]);
+    bind_of_a_file: "services.*.volumes", "/file" is ("content\n");
+    volume_consistency: "services.*.volumes[].consistency", "/said" has ("`services.web.volumes[1].consistency` has no effect");
+    env_file: "services.*.env_file", "/web/Config/Env" has ("ONE=1");
+    restart_policy_any: "services.*.deploy.restart_policy.condition", "/web/HostConfig/RestartPolicy/Name" is ("unless-stopped");
+    restart_policy_none: "services.*.deploy.restart_policy.condition", "/other/HostConfig/RestartPolicy/Name" is ("no");
+    entrypoint_of_the_image: "services.*.entrypoint", "/build/Config/Entrypoint" is (["sleep"]);
+    command_of_the_image: "services.*.command", "/build/Config/Cmd" is (["9999"]);
+    command_over_the_image: "services.*.command", "/over/Config/Cmd" is (["8888"]);
+    user_of_the_image: "services.*.user", "/build/Config/User" is ("7");
+    environment_beside_the_image: "services.*.environment", "/build/Config/Env" has ("A=image");
+    working_dir_of_the_image: "services.*.working_dir", "/build/Config/WorkingDir" is ("/opt");
+    settled: "services", "/settled" is (true);
+}
+
 // What this engine or this machine does not have is told.
 attributes! {
     told, Group {
@@ -774,6 +851,7 @@ fn every_attribute_has_a_row() {
         built::PATHS,
         told::PATHS,
         refused::PATHS,
+        values::PATHS,
         impossible::PATHS,
         provided::PATHS,
     ];
