@@ -606,5 +606,9 @@ pub(crate) mod tests {
         assert_eq!(print::to_yaml(&again(&yaml)), yaml);
         let json = print::to_json(&first).unwrap();
         assert_eq!(print::to_json(&again(&json)).unwrap(), json);
+        // Found by the fuzz target `loader`: characters that JSON holds as they are and YAML does not.
+        let odd = "services: {a: {image: i, environment: {B: \"\\x82\\x85\\x7F\"}}}\n";
+        let json = print::to_json(&shop(odd).unwrap().project).unwrap();
+        assert_eq!(print::to_json(&again(&json)).unwrap(), json);
     }
 }
