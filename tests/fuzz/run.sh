@@ -25,8 +25,9 @@ loader | interpolation | dotenv) targets=("$wanted") ;;
   ;;
 esac
 
-# The compiler is a stable one: the pass that libFuzzer lives from has no stable name.
-RUSTC_WRAPPER=$here/rustc.sh cargo build --locked --manifest-path "$here/Cargo.toml"
+# With the versions of the main build.
+if [ "$here/../../Cargo.lock" -nt "$here/Cargo.lock" ]; then cp "$here/../../Cargo.lock" "$here/Cargo.lock"; fi
+RUSTC_WRAPPER=$here/rustc.sh cargo build --manifest-path "$here/Cargo.toml"
 
 limits=(-timeout=1 -rss_limit_mb=512 -max_len=4096)
 if [ -e "${2:-}" ]; then
