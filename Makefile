@@ -8,7 +8,7 @@ DEVENV := $(CURDIR)/target/release/devenv
 BUILD := build
 endif
 
-.PHONY: up down test fast bench build clean
+.PHONY: up down test fast fuzz bench build clean
 
 # From a bare machine to a running stack: the binary, the engine, the base image, the sample project.
 up: $(BUILD)
@@ -26,6 +26,10 @@ test:
 # What needs no engine.
 fast:
 	cargo test --lib --test cli --test layering
+
+# Ten minutes of inputs that nobody wrote, for what reads people's files.
+fuzz:
+	tests/fuzz/run.sh
 
 bench: $(BUILD)
 	cargo bench

@@ -37,16 +37,21 @@ const REWRITES: &[(&[&str], Rewrite)] = &[
     (&["include", "*"], include),
 ];
 
+/// How many ports a project may have once its ranges are written out: one whole range, and some.
+const MAX_PORTS: usize = 70_000;
+
 struct Stage<'a> {
     /// Whether a text that cannot be read stays as it is (`--no-interpolate`: it may hold a variable).
     lenient: bool,
     warnings: &'a mut Vec<Problem>,
     problems: Vec<Problem>,
+    /// How many more ports there may be.
+    ports_left: usize,
 }
 
 /// Brings every value into its long form.
 pub(crate) fn tree(root: &mut Node, lenient: bool, warnings: &mut Vec<Problem>) -> Outcome<()> {
-    let mut stage = Stage { lenient, warnings, problems: Vec::new() };
+    let mut stage = Stage { lenient, warnings, problems: Vec::new(), ports_left: MAX_PORTS };
     stage.node(root, &Path::Top);
     unless(stage.problems, ())
 }
@@ -330,6 +335,7 @@ fn port_list(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<
     let Value::List(items) = &node.value else { return Err(wrong(node, path)) };
     let mut long = Vec::with_capacity(items.len());
     for item in items {
+        let before = long.len();
         match &item.value {
             Value::Int(_) | Value::Uint(_) => {
                 long.push(Long::at(item.mark).value("target", item.value.clone()).node());
@@ -353,6 +359,14 @@ fn port_list(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<
             },
             _ => return Err(wrong(item, path)),
         }
+        // Each port is a container's own entry: a few ranges in a line would be gigabytes.
+        let Some(left) = stage.ports_left.checked_sub(long.len() - before) else {
+            return Err(Problem::new(
+                format!("the ranges of ports are more than {MAX_PORTS} ports together"),
+                item.mark,
+            ));
+        };
+        stage.ports_left = left;
     }
     node.value = Value::List(long);
     Ok(())

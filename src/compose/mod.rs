@@ -585,6 +585,14 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn ranges_of_ports_end_before_the_memory_does() {
+        // Found by the fuzz target `loader`: a line each, a gigabyte every five lines.
+        let lines: String = (1..20).map(|n| format!("'127.0.0.{n}:1-65535:1-65535', ")).collect();
+        let failure = shop(&format!("services: {{a: {{image: i, ports: [{lines}]}}}}\n")).unwrap_err();
+        assert!(failure.message.contains("more than 70000 ports"), "{failure}");
+    }
+
+    #[test]
     fn what_config_prints_loads_to_itself() {
         let text = "name: n\nservices:\n  a:\n    image: 'i$$x'\n    command: echo 'a  b' \"$$HOME\"\n    environment: {A: 'x: y', B: '', C: null, D: \"l1\\nl2\\n\"}\n    \
                     ports: ['8000-8001:80-81', '127.0.0.1::90/udp']\n    volumes: ['vv:/v:ro', './b:/b', /anon]\n    \
@@ -598,6 +606,10 @@ pub(crate) mod tests {
         let yaml = print::to_yaml(&first);
         assert_eq!(print::to_yaml(&again(&yaml)), yaml);
         let json = print::to_json(&first).unwrap();
+        assert_eq!(print::to_json(&again(&json)).unwrap(), json);
+        // Found by the fuzz target `loader`: characters that JSON holds as they are and YAML does not.
+        let odd = "services: {a: {image: i, environment: {B: \"\\x82\\x85\\x7F\"}}}\n";
+        let json = print::to_json(&shop(odd).unwrap().project).unwrap();
         assert_eq!(print::to_json(&again(&json)).unwrap(), json);
     }
 }

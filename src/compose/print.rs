@@ -43,7 +43,7 @@ pub fn to_json(project: &Project) -> Result<String, Failure> {
         map.sort_keys();
     }
     let text = serde_json::to_string_pretty(&root).unwrap_or_default();
-    Ok(go_escapes(&text).replace('$', "$$"))
+    Ok(yaml_escapes(&go_escapes(&text)).replace('$', "$$"))
 }
 
 /// `config` (YAML). Every `$` is doubled, so that the text loads to itself.
@@ -189,6 +189,16 @@ fn go_escapes(json: &str) -> String {
         }
     }
     text
+}
+
+/// Escapes what may stand in a text of JSON but not in one of YAML, which `config` prints for as well.
+fn yaml_escapes(json: &str) -> String {
+    let escaped = |c| matches!(c, '\u{7F}'..='\u{9F}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}');
+    if !json.contains(escaped) {
+        return json.to_owned();
+    }
+    let one = |c: char| if escaped(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() };
+    json.chars().map(one).collect()
 }
 
 /// Leaves out what Go's YAML leaves out and its JSON does not: empty structures and commands that are not set.
@@ -526,6 +536,12 @@ mod tests {
         }
         assert_eq!(quoted("a\nb\n", 2, false), "|\n    a\n    b");
         assert_eq!(quoted("a\nb", 0, false), "|-\n  a\n  b");
+    }
+
+    #[test]
+    fn json_holds_no_character_that_yaml_refuses() {
+        // Found by the fuzz target `loader`: `environment: {B: "\x82"}`.
+        assert_eq!(yaml_escapes("\"a\u{82}\u{85}\u{7F}é\""), "\"a\\u0082\\u0085\\u007fé\"");
     }
 
     #[test]
