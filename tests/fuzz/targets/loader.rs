@@ -75,7 +75,7 @@ fn odd(project: &Project) -> bool {
             .services
             .values()
             .filter_map(|service| service.build.as_ref())
-            .any(|build| build.context.is_empty())
+            .any(|build| build.context.is_empty() || build.dockerfile.is_empty())
         || project
             .services
             .values()
