@@ -1,6 +1,8 @@
 # The two commands of README.md, and the few that developers add. Everything else is a script in tests/.
 
 SAMPLE := sample
+# The project's name; tests take another one, so that nobody's sample is in their way.
+SAMPLE_NAME ?= sample
 
 # Without a binary given from outside, cargo makes one; it knows what is out of date.
 ifndef DEVENV
@@ -13,7 +15,7 @@ endif
 # From a bare machine to a running stack: the binary, the engine, the base image, the sample project.
 up: $(BUILD)
 	$(DEVENV) doctor --fix
-	$(DEVENV) init --template supabase --name sample $(SAMPLE)
+	$(DEVENV) init --template supabase --name $(SAMPLE_NAME) $(SAMPLE)
 	$(DEVENV) -C $(SAMPLE) up
 
 down: $(BUILD)

@@ -26,7 +26,7 @@ clone=$PWD/target/readme
 sample=$clone/sample
 all_modules=$PWD/target/modules
 # Beside a stack on the usual ports, not in its way.
-export API_PORT=55321 STUDIO_PORT=55323 DB_PORT=55322 MAIL_PORT=55324
+export SAMPLE_NAME=devenv-readme API_PORT=55321 STUDIO_PORT=55323 DB_PORT=55322 MAIL_PORT=55324
 
 tools() {
   local missing=()
