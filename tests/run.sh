@@ -27,6 +27,8 @@ sample=$clone/sample
 all_modules=$PWD/target/modules
 # Beside a stack on the usual ports, not in its way.
 export SAMPLE_NAME=devenv-readme API_PORT=55321 STUDIO_PORT=55323 DB_PORT=55322 MAIL_PORT=55324
+export CACHE_PORT=56379 NATS_PORT=54222 NATS_MONITOR_PORT=58222 PROMETHEUS_PORT=59090 RABBITMQ_PORT=55672
+export RABBITMQ_UI_PORT=55673 S3_PORT=59000
 
 tools() {
   local missing=()
