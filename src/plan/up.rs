@@ -231,7 +231,7 @@ impl<'a> Work<'a> {
             for container in &self.observed.containers {
                 if container.networks.values().any(|id| old.iter().any(|network| network.id == *id)) {
                     let stop = self.stop(container, Cause::NetworkChanged(name.clone()), Vec::new());
-                    gone.push(self.remove(container, Cause::NetworkChanged(name.clone()), stop));
+                    gone.push(self.remove(container, Cause::NetworkChanged(name.clone()), vec![stop]));
                 }
             }
             let removed: Vec<usize> = old
@@ -322,7 +322,7 @@ impl<'a> Work<'a> {
         let mut cleared = Vec::new();
         for container in &crew.left_behind {
             let stop = container.state.is_up().then(|| self.stop(container, Cause::LeftBehind, Vec::new()));
-            cleared.push(self.remove(container, Cause::LeftBehind, stop.unwrap_or(usize::MAX)));
+            cleared.push(self.remove(container, Cause::LeftBehind, stop.into_iter().collect()));
         }
         let mut named = BTreeMap::new();
         for (container, to) in &crew.unnamed {
@@ -331,7 +331,7 @@ impl<'a> Work<'a> {
         }
         for (_, container) in crew.kept.iter().filter(|(number, _)| **number > replicas) {
             let stop = self.stop(container, Cause::TooMany, Vec::new());
-            self.remove(container, Cause::TooMany, stop);
+            self.remove(container, Cause::TooMany, vec![stop]);
         }
         let hash = self.hash(service);
         let mut created = Vec::new();
@@ -600,7 +600,7 @@ impl<'a> Work<'a> {
         }
         for container in orphans {
             let stop = self.stop(container, Cause::Orphan, Vec::new());
-            self.remove(container, Cause::Orphan, stop);
+            self.remove(container, Cause::Orphan, vec![stop]);
         }
     }
 
@@ -662,7 +662,7 @@ impl<'a> Work<'a> {
         let create = self.create(name, number, Some(old), inherit, cleared);
         self.plan.steps[create].cause = cause.clone();
         let stop = if old.state.is_up() { self.stop(old, Cause::Replaced, vec![create]) } else { create };
-        let remove = self.remove(old, Cause::Replaced, stop);
+        let remove = self.remove(old, Cause::Replaced, vec![stop]);
         let to = names::container(&self.project.name, name, service, number);
         let temporary =
             Target { service: name.to_owned(), name: names::while_replacing(old.short_id(), &to), id: None };
@@ -676,8 +676,7 @@ impl<'a> Work<'a> {
         self.plan.add(act, cause, after)
     }
 
-    fn remove(&mut self, container: &Container, cause: Cause, after: usize) -> usize {
-        let after = if after == usize::MAX { Vec::new() } else { vec![after] };
+    fn remove(&mut self, container: &Container, cause: Cause, after: Vec<usize>) -> usize {
         self.plan.add(Act::Remove { target: target(container), volumes: false }, cause, after)
     }
 }
