@@ -824,3 +824,163 @@ mod tests {
         assert_eq!(causes(labels::COMPOSE_VERSION, Some(Vec::new())), ["configuration changed"]);
     }
 }
+
+#[cfg(test)]
+/// Plans as text: what a person would read with `--dry-run`.
+mod plans {
+    use super::*;
+    use crate::compose::project::{Dependency, ServiceNetwork};
+    use crate::plan::observed::{Health, Image};
+    use std::time::SystemTime;
+
+    /// `api` waits for `db` to be healthy; both on the default network.
+    fn project() -> Project {
+        let service = |image: &str| Service {
+            image: image.into(),
+            networks: BTreeMap::from([("default".to_owned(), None::<ServiceNetwork>)]),
+            ..Service::default()
+        };
+        let mut api = service("app:1");
+        let waits =
+            Dependency { condition: "service_healthy".into(), required: true, ..Dependency::default() };
+        api.depends_on.insert("db".into(), waits);
+        let network = crate::compose::project::Network { name: "shop_default".into(), ..Default::default() };
+        Project {
+            name: "shop".into(),
+            services: BTreeMap::from([("api".to_owned(), api), ("db".to_owned(), service("pg:17"))]),
+            networks: BTreeMap::from([("default".to_owned(), network)]),
+            ..Project::default()
+        }
+    }
+
+    fn container(project: &Project, service: &str, health: Option<Health>) -> Container {
+        let definition = &project.services[service];
+        let labels = [
+            (labels::PROJECT, "shop".to_owned()),
+            (labels::SERVICE, service.to_owned()),
+            (labels::NUMBER, "1".to_owned()),
+            (labels::VERSION, labels::COMPOSE_VERSION.to_owned()),
+            (labels::CONFIG_HASH, compose::service_hash(definition)),
+            (labels::IMAGE, format!("sha256:{}", definition.image)),
+        ];
+        Container {
+            id: format!("{service:0<64}"),
+            name: format!("shop-{service}-1"),
+            state: State::Running,
+            health,
+            labels: labels.map(|(key, value)| (key.to_owned(), value)).into(),
+            networks: BTreeMap::from([("shop_default".to_owned(), "net".to_owned())]),
+            ..Container::default()
+        }
+    }
+
+    fn images() -> BTreeMap<String, Image> {
+        let image =
+            |name: &str| (name.to_owned(), Image { id: format!("sha256:{name}"), ..Image::default() });
+        BTreeMap::from([image("app:1"), image("pg:17")])
+    }
+
+    fn running(project: &Project) -> Observed {
+        let ours = [(labels::PROJECT, "shop"), (labels::NETWORK, "default")];
+        Observed {
+            containers: vec![
+                container(project, "api", None),
+                container(project, "db", Some(Health::Healthy)),
+            ],
+            networks: vec![Network {
+                id: "net".into(),
+                name: "shop_default".into(),
+                labels: ours.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                ..Network::default()
+            }],
+            images: images(),
+            ..Observed::default()
+        }
+    }
+
+    fn wishes() -> Wishes {
+        Wishes {
+            targets: Vec::new(),
+            no_deps: false,
+            recreate: Recreate::Diverged,
+            no_start: false,
+            remove_orphans: false,
+            renew_anonymous_volumes: false,
+            grace: None,
+            wait: true,
+            prepare: None,
+            one_off: None,
+            images: images::Wishes { build: None, pull: None, now: SystemTime::UNIX_EPOCH },
+        }
+    }
+
+    #[test]
+    fn from_nothing_everything_is_made_and_started_along_the_graph() {
+        let nothing = Observed { images: images(), ..Observed::default() };
+        insta::assert_snapshot!(plan(&project(), &nothing, &wishes()).unwrap(), @"
+          1  create network shop_default  # not there
+          2  create container shop-db-1   # not there; after 1
+          3  start container shop-db-1    # not there; after 2
+          4  create container shop-api-1  # not there; after 1
+          5  wait until db is healthy     # api depends on it; after 3
+          6  start container shop-api-1   # not there; after 3, 4, 5
+          7  wait until api is ready      # up ends when all is ready; after 6
+        ");
+    }
+
+    #[test]
+    fn what_is_as_wanted_is_left_alone() {
+        let project = project();
+        let plan = plan(&project, &running(&project), &wishes()).unwrap();
+        assert!(plan.is_empty() && plan.warnings.is_empty(), "{plan}{:?}", plan.warnings);
+    }
+
+    #[test]
+    fn a_changed_service_is_replaced_and_nothing_else() {
+        let mut project = project();
+        let observed = running(&project);
+        project.services.get_mut("api").unwrap().hostname = "other".into();
+        insta::assert_snapshot!(plan(&project, &observed, &wishes()).unwrap(), @"
+          1  create container api000000000_shop-api-1                # configuration changed
+          2  stop container shop-api-1                               # replaced; after 1
+          3  remove container shop-api-1                             # replaced; after 2
+          4  rename container api000000000_shop-api-1 to shop-api-1  # replaced; after 3
+          5  start container shop-api-1                              # configuration changed; after 4
+          6  wait until api is ready                                 # up ends when all is ready; after 5
+        ");
+    }
+
+    #[test]
+    fn a_replacement_that_was_cut_short_is_cleared_away() {
+        let project = project();
+        let mut observed = running(&project);
+        let mut left = container(&project, "api", None);
+        left.id = "f".repeat(64);
+        left.name = names::while_replacing("0123456789ab", "shop-api-1");
+        left.state = State::Created;
+        left.labels.insert(labels::REPLACE.to_owned(), "shop-api-1".to_owned());
+        observed.containers.push(left);
+        insta::assert_snapshot!(plan(&project, &observed, &wishes()).unwrap(), @"
+          1  remove container 0123456789ab_shop-api-1  # left behind by a command that was killed
+          2  wait until api is ready                   # up ends when all is ready
+        ");
+    }
+
+    #[test]
+    fn an_orphan_is_told_and_removed_on_request() {
+        let project = project();
+        let mut observed = running(&project);
+        let mut orphan = container(&project, "db", None);
+        orphan.id = "e".repeat(64);
+        orphan.name = "shop-old-1".into();
+        orphan.labels.insert(labels::SERVICE.to_owned(), "old".to_owned());
+        observed.containers.push(orphan);
+        let told = plan(&project, &observed, &wishes()).unwrap();
+        assert!(told.is_empty() && told.warnings[0].contains("shop-old-1"), "{:?}", told.warnings);
+        let removed = plan(&project, &observed, &Wishes { remove_orphans: true, ..wishes() }).unwrap();
+        insta::assert_snapshot!(removed, @"
+          1  stop container shop-old-1    # no service owns it
+          2  remove container shop-old-1  # no service owns it; after 1
+        ");
+    }
+}
