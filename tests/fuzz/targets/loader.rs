@@ -56,7 +56,8 @@ fn again(text: &str, was: &[u8]) -> Loaded {
 /// Where the reference's own print does not load to itself, ours must not either: it leaves the name of an
 /// external resource out when it is empty; the same with the folder
 /// that is built; it keeps a dependency on a service that no profile activates; it
-/// doubles `$` in keys, which nothing halves; and a list may set a variable without a name where a map may not.
+/// doubles `$` in keys, which nothing halves; a list may set a variable without a name where a map may not;
+/// and a variable or label whose name begins with `x-` is an extension when it is read as a map.
 fn odd(project: &Project) -> bool {
     fn odd_key(value: &Value) -> bool {
         match value {
@@ -80,6 +81,12 @@ fn odd(project: &Project) -> bool {
             .services
             .values()
             .any(|service| service.depends_on.keys().any(|name| !project.services.contains_key(name)))
+        || project.services.values().any(|service| {
+            let variables = service.environment.keys().chain(service.labels.keys());
+            let arguments =
+                service.build.iter().flat_map(|build| build.args.keys().chain(build.labels.keys()));
+            variables.chain(arguments).any(|name| name.starts_with("x-"))
+        })
         || odd_key(&serde_json::to_value(project).expect("plain data"))
 }
 
