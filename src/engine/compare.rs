@@ -11,7 +11,6 @@ use bollard::models::EndpointSettings;
 use serde_json::{Value, json};
 
 use super::error::{Doing, Error};
-use super::perform::keep_mount_points;
 use super::translate::Made;
 use super::{Deployment, Engine};
 use crate::compose::project::{self as compose, Service};
@@ -44,10 +43,7 @@ impl Engine {
             all_networks_at_once: self.speaks(1, 44),
             interactive: false,
         };
-        let mut body = made.body()?;
-        if self.speaks(1, 42) {
-            keep_mount_points(&mut body);
-        }
+        let body = made.body()?;
         let found = self.docker.inspect_container(&container.id, None).await.doing("inspect a container")?;
         let origin = match self.docker.inspect_image(&container.image_id).await.doing("inspect an image") {
             Ok(inspected) => to_json(&inspected.config),

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerStateStatusEnum, Ipam, IpamConfig, NetworkConnectRequest,
-    NetworkCreateRequest, VolumeCreateRequest,
+    ContainerStateStatusEnum, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
+    VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -220,10 +220,7 @@ impl Engine {
             all_networks_at_once: self.speaks(1, 44),
             interactive: purpose.interactive,
         };
-        let mut body = made.body()?;
-        if self.speaks(1, 42) {
-            keep_mount_points(&mut body);
-        }
+        let body = made.body()?;
         let options =
             CreateContainerOptionsBuilder::default().name(container_name).platform(&service.platform).build();
         let mut created = self.patient.create_container(Some(options.clone()), body.clone()).await;
@@ -443,17 +440,4 @@ fn whole_seconds(span: Duration) -> i32 {
     #[allow(clippy::cast_possible_truncation, reason = "clamped")]
     let seconds = span.as_secs_f64().ceil().min(f64::from(i32::MAX)) as i32;
     seconds
-}
-
-/// From API 1.42 on the engine can make a missing host path for `Mounts` too, when told so; before that
-/// the option is unknown to it and does no harm.
-pub(super) fn keep_mount_points(body: &mut ContainerCreateBody) {
-    let mounts = body.host_config.as_mut().and_then(|host| host.mounts.as_mut());
-    for mount in mounts.into_iter().flatten() {
-        if let Some(options) = &mut mount.bind_options
-            && options.create_mountpoint == Some(false)
-        {
-            options.create_mountpoint = None;
-        }
-    }
 }

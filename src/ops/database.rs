@@ -221,11 +221,7 @@ fn address(containers: &[Container], end: &End) -> Option<(String, u16)> {
     let port = running
         .flat_map(|container| &container.ports)
         .find(|port| port.target == end.port && port.published > 0 && port.protocol == "tcp")?;
-    let host = match port.host_ip.as_str() {
-        "" | "0.0.0.0" | "::" => "127.0.0.1",
-        ip => ip,
-    };
-    Some((host.to_owned(), port.published))
+    Some((port.reachable_ip().to_owned(), port.published))
 }
 
 /// Where the stack answers and with which keys, of what runs.

@@ -168,10 +168,9 @@ fn missing(service: &str) -> Row {
     }
 }
 
-/// An address to click or to paste: a wildcard address is reached through loopback.
+/// An address to click or to paste.
 fn address(port: &Port) -> String {
-    let host = match port.host_ip.as_str() {
-        "" | "0.0.0.0" | "::" => "127.0.0.1".to_owned(),
+    let host = match port.reachable_ip() {
         ip if ip.contains(':') => format!("[{ip}]"),
         ip => ip.to_owned(),
     };

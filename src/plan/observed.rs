@@ -109,6 +109,17 @@ pub struct Port {
     pub protocol: String,
 }
 
+impl Port {
+    /// The address it is reached at from this machine: a wildcard stands for loopback too.
+    #[must_use]
+    pub fn reachable_ip(&self) -> &str {
+        match self.host_ip.as_str() {
+            "" | "0.0.0.0" | "::" => "127.0.0.1",
+            ip => ip,
+        }
+    }
+}
+
 /// A mount of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
