@@ -12,6 +12,7 @@ mod files;
 pub mod image_name;
 pub mod inspect;
 pub mod observe;
+pub mod own;
 pub mod perform;
 pub mod pull;
 pub mod reach;

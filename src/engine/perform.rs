@@ -36,6 +36,8 @@ pub struct Deployment {
     pub config_files: Vec<PathBuf>,
     /// Files of `--env-file`, absolute, for the containers' labels.
     pub env_files: Vec<PathBuf>,
+    /// Volumes whose content is data of a branch: the folder on the engine's machine, by the volume's key.
+    pub bindings: BTreeMap<String, String>,
     /// The engine's ids of containers by service, lowest number first, and of images by reference.
     known: Mutex<Known>,
 }
@@ -88,7 +90,7 @@ impl Deployment {
         }
         known.images =
             observed.images.iter().map(|(reference, image)| (reference.clone(), image.id.clone())).collect();
-        Self { project, config_files, env_files, known: Mutex::new(known) }
+        Self { project, config_files, env_files, bindings: BTreeMap::new(), known: Mutex::new(known) }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -323,8 +325,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes a volume of the compose file.
-    pub async fn create_volume(&self, project: &Project, key: &str) -> Result<(), Error> {
+    /// Makes a volume of the compose file. One that is bound to data is that folder of the engine's machine under
+    /// the volume's name, by the engine's own driver: what is not there cannot be mounted, so that no service ever
+    /// starts on an empty folder in its place.
+    pub async fn create_volume(&self, deployment: &Deployment, key: &str) -> Result<(), Error> {
+        let project = &deployment.project;
         let volume = &project.volumes[key];
         let pairs = |map: &BTreeMap<String, String>| {
             map.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<HashMap<_, _>>()
@@ -342,10 +347,16 @@ impl Engine {
             (labels::CONFIG_HASH, compose::volume_hash(volume)),
         ];
         all.extend(ours.map(|(key, value)| (key.to_owned(), value)));
+        let mut options = pairs(&volume.driver_opts);
+        if let Some(device) = deployment.bindings.get(key) {
+            let bound = [("type", "none"), ("o", "bind"), ("device", device)];
+            options = bound.map(|(option, value)| (option.to_owned(), value.to_owned())).into();
+            all.insert(labels::BOUND.to_owned(), "true".to_owned());
+        }
         let request = VolumeCreateRequest {
             name: Some(volume.name.clone()),
             driver: Some(volume.driver.clone()).filter(|driver| !driver.is_empty()),
-            driver_opts: Some(pairs(&volume.driver_opts)),
+            driver_opts: Some(options),
             labels: Some(all),
             ..VolumeCreateRequest::default()
         };

@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod dockerd;
 pub mod lock;
 pub mod network;
+pub mod own;
 pub mod ports;
 pub mod program;
 pub mod system;

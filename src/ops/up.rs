@@ -314,7 +314,7 @@ impl Perform for Hands<'_> {
                 removed.map_err(|error| failures::network(name, error)).map(|()| "removed")
             }
             Act::CreateVolume { key, name } => {
-                let made = engine.create_volume(project, key).await;
+                let made = engine.create_volume(deployment, key).await;
                 made.map_err(|error| failures::volume(name, error)).map(|()| "created")
             }
             Act::RemoveVolume { name } => {

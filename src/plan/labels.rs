@@ -34,3 +34,6 @@ pub const REPLACE: &str = "com.docker.compose.replace";
 
 /// The version of Compose whose labels and hashes we write, so that it sees no change to make.
 pub const COMPOSE_VERSION: &str = "2.40.3";
+
+/// devenv's own, on a volume whose content is data of a branch.
+pub const BOUND: &str = "dev.devenv.bound";

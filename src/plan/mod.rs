@@ -4,6 +4,8 @@
 //! The order of a replacement (new container under a temporary name, stop the old one, remove it, rename)
 //! is that of the reference, so that either tool can finish what the other began.
 
+pub mod beside;
+pub mod data;
 pub mod down;
 pub mod images;
 pub mod labels;

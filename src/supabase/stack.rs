@@ -98,7 +98,25 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        self.stack(self.mapping("x-devenv", value, &["images", "supabase"])?.get("supabase")?)
+        let members = self.mapping("x-devenv", value, &["branches", "images", "supabase"])?;
+        if let Some(branches) = members.get("branches") {
+            self.branches(branches);
+        }
+        self.stack(members.get("supabase")?)
+    }
+
+    /// What branches hold is read where they are made; that it is well-formed is checked with all else.
+    fn branches(&self, value: &Value) {
+        let path = "x-devenv.branches";
+        let Some(list) =
+            self.mapping(path, value, &["leave_out"]).and_then(|members| members.get("leave_out"))
+        else {
+            return;
+        };
+        if !list.as_array().is_some_and(|list| list.iter().all(Value::is_string)) {
+            let message = format!("`{path}.leave_out` is a list of volumes");
+            self.mistake(&format!("{path}.leave_out"), message, None);
+        }
     }
 
     fn stack(&self, value: &Value) -> Option<Stack> {
