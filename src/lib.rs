@@ -9,7 +9,7 @@
 //!
 //! # Rooms
 //! `base` (words shared by all) ← `compose`, `plan` (pure: text and data in, data out) ← `engine`, `postgres`,
-//! `machine`, `git` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui` (tells) ← `cli` (listens).
+//! `machine`, `storage`, `git` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui` (tells) ← `cli` (listens).
 //! `tests/layering.rs` keeps the imports so.
 
 pub mod base;
@@ -21,5 +21,6 @@ pub mod machine;
 pub mod ops;
 pub mod plan;
 pub mod postgres;
+pub mod storage;
 pub mod supabase;
 pub mod ui;
