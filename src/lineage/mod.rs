@@ -1,0 +1,171 @@
+//! Branches and snapshots as records: who descends from whom, what they are called, when they end. Pure: it is
+//! handed the records and the time, and answers what is to be frozen, copied, kept or taken away.
+
+pub mod changes;
+pub mod delete;
+pub mod difference;
+pub mod error;
+pub mod find;
+pub mod names;
+pub mod rebuild;
+pub mod sweep;
+pub mod tree;
+
+use std::collections::BTreeMap;
+
+pub use changes::{Act, Audit, Changes, Intent};
+pub use delete::{Children, Deletion};
+pub use error::{Error, Sort};
+pub use find::Point;
+use serde::{Deserialize, Serialize};
+pub use sweep::{Sweep, Tick};
+
+/// Whole seconds since 1970 (UTC).
+pub type Seconds = i64;
+
+/// A checkout of the user's whose stack has data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// Random, kept in the checkout's `.devenv/project`, so that a checkout can move.
+    pub id: String,
+    /// The compose project's name.
+    pub name: String,
+    /// The checkout's folder when it was last seen.
+    pub directory: String,
+    /// The engine's own id (`/info`, `ID`), since data lies beside the engine.
+    pub engine: String,
+}
+
+/// One running copy of a project, named as its compose project is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// The compose project's name, which is what its containers and volumes are labelled with.
+    pub name: String,
+    /// [`Project::id`].
+    pub project: String,
+    /// The branch that its services work on.
+    pub branch: String,
+    /// The branch before that, for `switch -`.
+    pub previous: Option<String>,
+}
+
+/// A writable copy of the stack's data. Its data in the pool has the branch's id as name until the branch is reset
+/// or restored, which gives it other data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Branch {
+    /// Random, never used twice.
+    pub id: String,
+    /// [`Project::id`].
+    pub project: String,
+    /// As the user wrote it; unique among the project's branches that are not deleted.
+    pub name: String,
+    /// The name of its data in the pool.
+    pub data: String,
+    /// The folders of its data: the keys of the volumes in the compose file.
+    pub volumes: Vec<String>,
+    /// The branch that it was made from; none for the first one, or when that is gone for good.
+    pub parent: Option<String>,
+    /// The frozen copy that it began as, kept for as long as the branch is: the fork point.
+    pub fork: Option<String>,
+    /// Grows with every record of the catalogue; what is older has the smaller one, whatever the clock did.
+    pub sequence: i64,
+    /// When it was made.
+    pub created: Seconds,
+    /// When its services last began to work on it.
+    pub used: Seconds,
+    /// When it ends by itself.
+    pub expires: Option<Seconds>,
+    /// Refuses to be deleted or reset.
+    pub protected: bool,
+    /// Runs with durability settings that a power cut may cost data under.
+    pub fast: bool,
+    /// Whether it is there.
+    pub state: State,
+}
+
+/// A frozen copy of a branch's data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Random, never used twice; the name of its data in the pool too.
+    pub id: String,
+    /// [`Project::id`].
+    pub project: String,
+    /// The branch that it was taken of.
+    pub branch: String,
+    /// As the user wrote it, or one that devenv gave; unique among the project's snapshots that are not deleted.
+    pub name: String,
+    /// What the user said about it.
+    pub message: String,
+    /// Why it was taken.
+    pub reason: Reason,
+    /// The folders of its data.
+    pub volumes: Vec<String>,
+    /// As in [`Branch::sequence`].
+    pub sequence: i64,
+    /// When it was taken.
+    pub created: Seconds,
+    /// When it ends by itself.
+    pub expires: Option<Seconds>,
+    /// Whether it is there.
+    pub state: State,
+}
+
+/// Why a snapshot was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The user asked for it.
+    Asked,
+    /// A branch began here.
+    Fork,
+    /// What a reset, a restore or another destructive command replaced; kept for some days.
+    Replaced,
+}
+
+/// Whether a branch or snapshot is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is.
+    Ready,
+    /// It was deleted at this time and can be had back until its data is taken away, seven days later.
+    Deleted {
+        /// When.
+        at: Seconds,
+    },
+}
+
+/// How long what was deleted or replaced is kept: seven days.
+pub const KEPT: Seconds = 7 * 24 * 60 * 60;
+
+/// What a manifest in the pool says, one beside each piece of data, so that the catalogue can be made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this format.
+    pub version: u32,
+    /// The project, whole.
+    pub project: Project,
+    /// What the data is.
+    pub record: Record,
+}
+
+/// What data is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// A branch's.
+    Branch(Branch),
+    /// A snapshot's.
+    Snapshot(Snapshot),
+}
+
+/// All records of one project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Branches by id, deleted ones too.
+    pub branches: BTreeMap<String, Branch>,
+    /// Snapshots by id, deleted ones too.
+    pub snapshots: BTreeMap<String, Snapshot>,
+    /// Environments by name.
+    pub environments: BTreeMap<String, Environment>,
+}
