@@ -4,6 +4,7 @@
 mod doctor;
 mod images;
 mod init;
+mod keeper;
 mod library;
 mod look;
 mod manual;
@@ -140,6 +141,8 @@ enum Command {
     Completions(project::Completions),
     Man(manual::Man),
     Doctor(doctor::Doctor),
+    #[command(name = "__keeper", hide = true)]
+    Keeper(keeper::Keeper),
 }
 
 /// Runs one command; its failure has been told when this returns.
@@ -161,6 +164,9 @@ pub fn main(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    if let Command::Keeper(keeper) = cli.command {
+        return keeper.run();
+    }
     start_log(cli.global.verbose, &environment);
     let ui = Ui::new(wishes(&cli.global, &environment));
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
@@ -225,6 +231,8 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
+        // It has its own, smaller world; see `main`.
+        Command::Keeper(_) => Ok(()),
         Command::Init(init) => init.run(context, ui),
         Command::Template(template) => template.run(context, ui),
         Command::Module(module) => module.run(context, ui).await,

@@ -22,10 +22,22 @@
 //! nothing or the whole. What lies in the data was written by containers and is not to be trusted: no path through
 //! it ever follows a symbolic link.
 
+mod btrfs;
 pub mod client;
+#[cfg(test)]
+mod contract;
+mod driver;
 pub mod image;
+mod ioctl;
+mod loops;
+mod name;
+mod pool;
+mod postgres;
 pub mod protocol;
 pub mod serve;
+mod superblock;
+mod tree;
+mod walk;
 
 use std::io;
 use std::path::PathBuf;
