@@ -269,6 +269,12 @@ impl Catalogue {
         see.await.map_err(|error| self.failed(error))
     }
 
+    /// From now on only larger sequence numbers than this are given.
+    pub async fn number_from(&self, sequence: i64) -> Result<(), Error> {
+        let mut connection = self.connection.lock().await;
+        write::beyond(&mut connection, sequence).await.map_err(|error| self.failed(error))
+    }
+
     /// Puts these records in the place of all that there are. What was begun and what was done stays, and sequence
     /// numbers go on behind `sequence`.
     pub async fn replace(

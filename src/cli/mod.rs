@@ -1,6 +1,7 @@
 //! Listens: what was typed becomes the options of an operation. The only room that knows clap, and the
 //! environment is handed to it by `main`.
 
+mod db;
 mod doctor;
 mod images;
 mod init;
@@ -9,6 +10,7 @@ mod library;
 mod look;
 mod manual;
 mod options;
+mod pool;
 mod project;
 mod run;
 mod stack;
@@ -56,6 +58,9 @@ struct Global {
     /// The project's name [default: from the file, else the directory's name]
     #[arg(short, long, alias = "project-name", global = true, value_name = "NAME")]
     project: Option<String>,
+    /// Work on this branch of the data where it runs beside; `up` starts it there
+    #[arg(short, long, global = true, value_name = "BRANCH")]
+    branch: Option<String>,
     /// The directory that relative paths in the compose file start from
     #[arg(long, global = true, value_name = "DIR")]
     project_directory: Option<PathBuf>,
@@ -140,6 +145,14 @@ enum Command {
     Schema(library::Schema),
     Completions(project::Completions),
     Man(manual::Man),
+    Db(db::Db),
+    /// `db branch`
+    #[command(name = "b", hide = true)]
+    Branch(db::Branches),
+    Psql(db::Psql),
+    Pool(pool::Pool),
+    Gc(pool::Gc),
+    State(pool::State),
     Doctor(doctor::Doctor),
     #[command(name = "__keeper", hide = true)]
     Keeper(keeper::Keeper),
@@ -172,7 +185,7 @@ pub fn main(
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
-        let result = runtime.block_on(run(cli.command, &context, &ui));
+        let result = runtime.block_on(run(cli.command, cli.global.branch, &context, &ui));
         // A thread may still be reading standard input; nobody waits for it.
         runtime.shutdown_background();
         result
@@ -190,13 +203,23 @@ pub fn main(
     }
 }
 
-async fn run(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
+async fn run(command: Command, branch: Option<String>, context: &Context, ui: &Ui) -> Result<(), Failure> {
     let own_signals = match &command {
-        Command::Exec(_) | Command::Run(_) => true,
+        Command::Exec(_) | Command::Run(_) | Command::Psql(_) => true,
         Command::Up(up) => up.attach,
         _ => false,
     };
-    let work = Box::pin(dispatch(command, context, ui));
+    let work = async {
+        match branch {
+            Some(branch) => {
+                let makes = matches!(command, Command::Up(_));
+                let apart = crate::ops::branch::beside::context(context, &branch, makes).await?;
+                dispatch(command, &apart, ui).await
+            }
+            None => dispatch(command, context, ui).await,
+        }
+    };
+    let work = Box::pin(work);
     if own_signals { work.await } else { unless_interrupted(work).await }
 }
 
@@ -230,6 +253,12 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Events(events) => events.run(context, ui).await,
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
+        Command::Db(db) => db.run(context, ui).await,
+        Command::Branch(branches) => branches.run(context, ui).await,
+        Command::Psql(psql) => psql.run(context).await,
+        Command::Pool(pool) => pool.run(context, ui).await,
+        Command::Gc(gc) => gc.run(context, ui).await,
+        Command::State(state) => state.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
         // It has its own, smaller world; see `main`.
         Command::Keeper(_) => Ok(()),
@@ -317,6 +346,7 @@ fn context(
                 Images::Official => official::Images::Official,
                 Images::Source => official::Images::Source,
             },
+            apart: None,
         },
         events: ui.events(),
         lock_timeout: global.lock_timeout,

@@ -26,3 +26,29 @@ pub(super) fn scale(text: &str) -> Result<(String, i64), String> {
     };
     read(text).ok_or_else(|| "write it as SERVICE=NUMBER".to_owned())
 }
+
+/// A number of bytes, such as `512M` or `40G`, in binary units.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    project::Bytes::parse(text)
+        .and_then(|bytes| u64::try_from(bytes.get()).map_err(|_| "a size is not below zero".to_owned()))
+}
+
+/// A time to live: `12h`, `3d`, `2w`, or `never`.
+pub(super) fn ttl(text: &str) -> Result<Option<i64>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let long = [("w", 7 * 86_400), ("d", 86_400)].into_iter().find_map(|(unit, seconds)| {
+        let number: i64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(seconds)
+    });
+    let seconds = match long {
+        Some(seconds) => seconds,
+        None => i64::try_from(span(text)?.as_secs()).unwrap_or(i64::MAX),
+    };
+    if seconds > 0 && seconds < 100 * 366 * 86_400 {
+        Ok(Some(seconds))
+    } else {
+        Err("write it as `12h`, `3d`, `2w` or `never`".to_owned())
+    }
+}

@@ -53,7 +53,7 @@ pub(super) struct Exec {
 }
 
 /// The caller's terminal for a session: keys one by one only if both ends are terminals.
-fn terminal(no_tty: bool, detach: bool, no_stdin: bool) -> Terminal {
+pub(super) fn terminal(no_tty: bool, detach: bool, no_stdin: bool) -> Terminal {
     Terminal {
         tty: !no_tty && !detach && terminal::is_interactive(),
         stdin: !detach && !no_stdin,

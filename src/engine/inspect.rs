@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::query_parameters::EventsOptionsBuilder;
+use bollard::query_parameters::{EventsOptionsBuilder, StatsOptionsBuilder};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde::Serialize;
@@ -36,6 +36,19 @@ impl Engine {
         let options = None::<bollard::query_parameters::TopOptions>;
         let top = self.docker.top_processes(container, options).await.doing("list processes")?;
         Ok((top.titles.unwrap_or_default(), top.processes.unwrap_or_default()))
+    }
+
+    /// Memory that a container holds now, in bytes, without what the kernel keeps of files for it; none when it does
+    /// not run.
+    pub async fn memory(&self, container: &str) -> Result<Option<u64>, Error> {
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let mut stats = Box::pin(self.docker.stats(container, Some(options)));
+        let Some(stats) = stats.next().await else { return Ok(None) };
+        let Some(memory) = stats.doing("measure a container")?.memory_stats else { return Ok(None) };
+        let files = ["inactive_file", "total_inactive_file"];
+        let details = memory.stats.unwrap_or_default();
+        let files = files.iter().find_map(|key| details.get(*key)).copied().unwrap_or(0);
+        Ok(memory.usage.map(|usage| usage.saturating_sub(files)))
     }
 
     /// What happens to a project's containers from now on.

@@ -285,7 +285,7 @@ fn keys(project: &Project, stack: &Stack) -> Keys {
 }
 
 /// A password inside an address (RFC 3986, 2.1).
-fn percent(text: &str) -> String {
+pub(super) fn percent(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -1,10 +1,11 @@
 //! `down`: takes the environment away; its data stays unless asked otherwise.
 
 use super::apply::apply;
+use super::branch::{self, Branches};
 use super::up::Hands;
-use super::{Context, failures, scope};
-use crate::base::Failure;
-use crate::engine::Scope;
+use super::{Context, Subject, failures, scope};
+use crate::base::{Event, Failure};
+use crate::engine::{Engine, Scope};
 use crate::plan::{Plan, down};
 
 /// Takes the environment away, or says what would be done. Without a readable compose file the labels of
@@ -14,6 +15,46 @@ pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Re
     subject.knows(&wishes.targets)?;
     let engine = context.engine().await?;
     let _lock = if dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
+    let (whole, written) = (wishes.targets.is_empty(), subject.is_written());
+    let beside = context.choice.apart.is_some() && whole;
+    // What runs beside leaves nothing at the engine: its volumes are only names for data of the pool.
+    let wishes = down::Wishes { volumes: wishes.volumes || beside, ..wishes.clone() };
+    let plan = take_away(context, &engine, subject.clone(), &wishes, dry_run).await?;
+    if dry_run || !whole || !written {
+        return Ok(plan);
+    }
+    if beside {
+        branch::beside::forget(context, subject, engine).await?;
+    } else if wishes.volumes && context.has_catalogue() {
+        let mut branches = Branches::of(context, subject, engine).await?;
+        branch::recover::recover(&mut branches).await?;
+        if let Some(kept) = branch::reset::empty(&mut branches).await? {
+            context.events.tell(Event::note(format!(
+                "what branch data there was is kept for seven days: `devenv db snapshot restore '{}'`",
+                kept.name
+            )));
+        }
+    }
+    Ok(plan)
+}
+
+/// The same for an environment whose lock the caller holds, or that is known to nobody else.
+pub(super) async fn of_environment(
+    context: &Context,
+    engine: &Engine,
+    wishes: &down::Wishes,
+) -> Result<Plan, Failure> {
+    let subject = context.subject_or_name()?;
+    take_away(context, engine, subject, wishes, false).await
+}
+
+async fn take_away(
+    context: &Context,
+    engine: &Engine,
+    subject: Subject,
+    wishes: &down::Wishes,
+    dry_run: bool,
+) -> Result<Plan, Failure> {
     let known = subject.is_written();
     let scope = if known {
         scope(&subject.project)
@@ -25,7 +66,7 @@ pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Re
     if dry_run {
         return Ok(plan);
     }
-    let hands = Hands::new(context, engine, &subject, &observed, std::time::Duration::MAX);
+    let hands = Hands::new(context, engine.clone(), &subject, &observed, std::time::Duration::MAX);
     apply(&plan, &hands, &context.events).await?;
     Ok(plan)
 }

@@ -1,10 +1,13 @@
 //! From the rooms' errors to what a user is told: the situation is known here, so the hint can be useful.
 
 use crate::base::{Failure, Kind};
+use crate::catalogue;
 use crate::compose::Project;
 use crate::engine::error::Error;
 use crate::engine::reach::Unreached;
+use crate::lineage;
 use crate::plan::Goal;
+use crate::storage::{Refusal, StorageError};
 
 /// The engine did not do what it was asked.
 #[must_use]
@@ -102,6 +105,91 @@ pub fn volume(name: &str, error: Error) -> Failure {
     }
     failure.message = format!("volume `{name}`: {}", failure.message);
     failure
+}
+
+/// The records could not be read or written.
+#[must_use]
+pub fn catalogue(error: catalogue::Error) -> Failure {
+    use catalogue::Error as E;
+    let mut failure = Failure::new(error.kind(), error.to_string());
+    failure = match &error {
+        E::Newer { .. } => failure.hint("upgrade devenv; nothing was written"),
+        E::Foreign { .. } | E::Denied { .. } => failure
+            .hint("run devenv as the same user each time, without sudo; or give the folder back with chown"),
+        E::Busy { .. } | E::Conflict { .. } | E::Ended { .. } => failure.hint("do this again"),
+        E::Full { .. } => failure.hint("make room on the disk of your home directory"),
+        E::Damaged { .. } => failure.hint("`devenv state rebuild` makes the records again from the pool"),
+        E::Io { .. } | E::Other { .. } => failure,
+    };
+    match error {
+        E::Denied { source, .. } | E::Damaged { source, .. } => failure.source = Some(source),
+        E::Io { source, .. } => failure = failure.source(source),
+        E::Other { source, .. } | E::Full { source, .. } | E::Conflict { source } => {
+            failure = failure.source(source)
+        }
+        _ => {}
+    }
+    failure
+}
+
+/// Branches and snapshots do not allow it.
+#[must_use]
+pub fn lineage(error: lineage::Error) -> Failure {
+    use lineage::Error as E;
+    let kind = match &error {
+        E::BadName { .. } | E::Unknown { .. } | E::Ambiguous { .. } | E::Both { .. } => Kind::Usage,
+        _ => Kind::Conflict,
+    };
+    let failure = Failure::new(kind, error.to_string());
+    match error {
+        E::BadName { .. } => {
+            failure.hint("what git allows as the name of a branch is allowed (git help check-ref-format)")
+        }
+        E::NameTaken { sort, name, .. } => {
+            failure.hint(format!("choose another name, or `devenv db {} delete '{name}'` first", sort.word()))
+        }
+        E::Unknown { deleted: Some(_), sort, name, .. } => failure.hint(format!(
+            "it was deleted: `devenv db {} undelete '{name}'` has it back",
+            sort.map_or("branch", lineage::Sort::word)
+        )),
+        E::Unknown { meant: Some(meant), .. } => failure.hint(format!("did you mean `{meant}`?")),
+        E::Unknown { known, .. } if !known.is_empty() => {
+            failure.hint(format!("there are {}", known.join(", ")))
+        }
+        E::Unknown { .. } => {
+            failure.hint("`devenv db branch list` and `devenv db snapshot list` show what there is")
+        }
+        E::Ambiguous { ids, .. } => {
+            let ids: Vec<String> = ids.iter().map(|(id, name)| format!("{id} ({name})")).collect();
+            failure.hint(format!("type more of it: {}", ids.join(", ")))
+        }
+        E::Both { name, .. } => failure.hint(format!("say `branch:{name}` or `snapshot:{name}`")),
+        E::Protected { name } => failure.hint(format!("`devenv db branch unprotect '{name}'` allows it")),
+        E::Current { .. } => failure.hint("turn to another one first: `devenv db branch switch NAME`"),
+        E::HasChildren { .. } => {
+            failure.hint("`--children keep` leaves them whole, `--children cascade` deletes them too")
+        }
+        E::Needed { .. } => failure.hint("it goes when they are gone for good"),
+    }
+}
+
+/// The pool did not do what it was asked.
+#[must_use]
+pub fn storage(error: StorageError) -> Failure {
+    let failure = Failure::new(Kind::Storage, error.to_string());
+    match &error {
+        StorageError::Refused(Refusal::Full { .. }) => failure
+            .hint("`devenv gc` takes away what was deleted, `devenv pool grow` makes the pool larger"),
+        StorageError::Refused(Refusal::ReadOnly) => failure
+            .hint("an error of the disk makes a file system read-only: `devenv pool check` says more"),
+        StorageError::Refused(Refusal::LeadsOut { .. }) => failure.hint(
+            "PostgreSQL has to be copied with all its tablespaces at once: move them back below the data directory              (https://www.postgresql.org/docs/current/manage-ag-tablespaces.html)",
+        ),
+        StorageError::Gone | StorageError::Silent { .. } => {
+            failure.hint("do this again: the keeper is started anew").hint("`devenv doctor` looks at the engine")
+        }
+        _ => failure,
+    }
 }
 
 /// A service was named that the compose file does not have.

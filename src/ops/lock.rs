@@ -81,9 +81,7 @@ impl Context {
                 PathBuf::from(temporary).join(format!("devenv-{}", rustix::process::getuid().as_raw()))
             }
         };
-        let endpoint = crate::engine::endpoint::resolve_here(&self.engine_settings());
-        let endpoint = endpoint.map(|endpoint| endpoint.host.to_string()).unwrap_or_default();
-        let hash = hex::encode(&Sha256::digest(endpoint)[..4]);
+        let hash = hex::encode(&Sha256::digest(self.engine_name())[..4]);
         directory.join(format!("{project}-{hash}.lock"))
     }
 }

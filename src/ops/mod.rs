@@ -2,6 +2,7 @@
 //! failures with a hint. The only room that reads the clock.
 
 pub mod apply;
+pub mod branch;
 pub mod database;
 pub mod doctor;
 pub mod down;
@@ -17,6 +18,7 @@ pub mod look;
 pub mod modules;
 pub mod official;
 pub mod place;
+pub mod pool;
 mod ports;
 pub mod run;
 pub mod status;
@@ -71,6 +73,8 @@ pub struct Choice {
     pub env_files: Vec<PathBuf>,
     /// `--images`: official ones, or those built from source.
     pub images: official::Images,
+    /// For an environment beside another one of the same checkout: what its name has behind the other's.
+    pub apart: Option<String>,
 }
 
 impl Context {
@@ -151,6 +155,13 @@ impl Context {
             credentials: self.credentials()?,
         };
         Ok(Engine::new(docker, lent))
+    }
+
+    /// The engine, as the records name it.
+    #[must_use]
+    pub fn engine_name(&self) -> String {
+        let endpoint = endpoint::resolve_here(&self.engine_settings());
+        endpoint.map(|endpoint| endpoint.host.to_string()).unwrap_or_default()
     }
 
     /// Whether the engine publishes its ports on this very machine.
@@ -253,7 +264,8 @@ impl Context {
 
     fn subject_of(&self, loaded: Loaded) -> Result<Subject, Failure> {
         let uses = compose::support::uses(&loaded.project, &loaded.places);
-        let Loaded { project, files, env_files, places, .. } = loaded;
+        let Loaded { mut project, files, env_files, places, .. } = loaded;
+        self.set_apart(&mut project);
         let stack = match project.extensions.get("x-devenv") {
             Some(section) => {
                 let services: Vec<&str> = project.all_services().map(|(name, _)| name.as_str()).collect();

@@ -38,11 +38,22 @@ pub async fn exec(
 ) -> Result<(), Failure> {
     let engine = context.engine().await?;
     let container = running(context, &engine, service, index).await?;
-    let started = engine.exec(&container.id, command).await;
-    let Some(attached) = started.map_err(|error| failures::step("entered", &container.name, error))? else {
+    exec_in(&engine, &container.id, &container.name, command, terminal).await
+}
+
+/// The same in a container that is known.
+pub(super) async fn exec_in(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    command: &Command,
+    terminal: Terminal,
+) -> Result<(), Failure> {
+    let started = engine.exec(id, command).await;
+    let Some(attached) = started.map_err(|error| failures::step("entered", name, error))? else {
         return Ok(());
     };
-    let code = session(&engine, attached, terminal).await?;
+    let code = session(engine, attached, terminal).await?;
     if code == 0 { Ok(()) } else { Err(status(code)) }
 }
 

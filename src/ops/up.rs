@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 
 use super::apply::{Outcome, Perform, Times, apply};
+use super::branch::bind::Bindings;
 use super::database::Skip;
-use super::{Context, Subject, explain, failures, observe};
+use super::{Context, Subject, branch, explain, failures, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
@@ -91,8 +92,15 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         return Ok(Done { subject, engine, plan, replaced, times: Times::new() });
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
+    // What runs has its data; only what is made or started asks where it is.
+    let bindings = if plan.is_empty() {
+        Bindings::new()
+    } else {
+        branch::bind::bind(context, &engine, &subject, &observed).await?
+    };
     let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout)
-        .preparing(subject.stack.clone(), skip);
+        .preparing(subject.stack.clone(), skip)
+        .bound(bindings);
     hands.is_possible(&plan).await?;
     let times = apply(&plan, &hands, &context.events).await?;
     if options.wait {
@@ -100,6 +108,31 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     }
     Ok(Done { subject, engine, plan, replaced, times })
 }
+
+/// Starts services as `up` does, without what they depend on, on the data that they are bound to. The caller holds
+/// the environment's lock, or nobody else knows the environment yet.
+pub(super) async fn start_again(
+    context: &Context,
+    engine: &Engine,
+    subject: &Subject,
+    services: &[String],
+    bindings: &Bindings,
+) -> Result<(), Failure> {
+    let observed = observe(engine, &subject.project).await?;
+    let options = Options {
+        services: services.to_vec(),
+        no_deps: true,
+        wait: true,
+        ..Options::for_run("", true, false, PATIENCE)
+    };
+    let plan = up::plan(&subject.project, &observed, &wishes(&options))?;
+    let hands = Hands::new(context, engine.clone(), subject, &observed, PATIENCE).bound(bindings.clone());
+    hands.is_possible(&plan).await?;
+    apply(&plan, &hands, &context.events).await.map(|_| ())
+}
+
+/// How long services that are started again may take to be ready.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The service whose database is to be prepared, unless nothing of it is wanted.
 fn database_service(subject: &Subject, options: &Options) -> Option<String> {
@@ -217,6 +250,13 @@ impl<'a> Hands<'a> {
     #[must_use]
     fn preparing(mut self, stack: Option<Stack>, skip: Skip) -> Self {
         self.stack = stack.map(|stack| (stack, skip));
+        self
+    }
+
+    /// Binds volumes that it makes to data of a branch.
+    #[must_use]
+    fn bound(mut self, bindings: Bindings) -> Self {
+        self.deployment.bindings = bindings;
         self
     }
 

@@ -147,6 +147,19 @@ pub async fn connect(target: &Target, patience: Duration) -> Result<Database, Er
     }
 }
 
+/// Asks a server to write out all that it holds in memory (PostgreSQL documentation, `CHECKPOINT`).
+pub async fn checkpoint(target: &Target, patience: Duration) -> Result<(), Error> {
+    let work = async {
+        let mut database = connect(target, Duration::ZERO).await?;
+        sqlx::raw_sql("CHECKPOINT").execute(&mut database.connection).await?;
+        // The server notices an end that is not told, and says so in its log.
+        database.connection.close().await?;
+        Ok(())
+    };
+    let slow = |_| Error::Unreachable { address: target.address(), waited: patience, source: None };
+    timeout(patience, work).await.map_err(slow)?
+}
+
 /// Whether the same attempt may succeed a moment later.
 fn may_pass(error: &sqlx::Error) -> bool {
     match error {

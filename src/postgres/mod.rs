@@ -14,7 +14,7 @@ mod script;
 pub mod split;
 mod state;
 
-pub use connect::{Database, Password, Target, connect};
+pub use connect::{Database, Password, Target, checkpoint, connect};
 pub use error::{Error, Refusal};
 pub use prepare::{Changed, Migration, Prepare, Prepared, Read, Seed, prepare};
 pub use state::{State, Stub, state};

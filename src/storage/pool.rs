@@ -196,11 +196,26 @@ impl Pool {
         for file_name in names(&self.data).map_err(refusal("list the pool"))? {
             let id = part(&file_name).to_string_lossy().into_owned();
             let Ok(own) = open_folder(self.data.as_fd(), &*file_name) else { continue };
-            let folders = names(&own).map_err(refusal("list the pool"))?;
-            let folders = folders.iter().map(|name| part(name).to_string_lossy().into_owned()).collect();
-            items.push(Item { folders, manifest: self.manifest(&id)?, id });
+            items.push(self.item(&id, &own)?);
         }
         Ok(items)
+    }
+
+    /// One piece of data.
+    pub(super) fn look(&self, id: &str) -> Result<Item, Refusal> {
+        self.item(id, &self.open_data(id)?)
+    }
+
+    fn item(&self, id: &str, own: &OwnedFd) -> Result<Item, Refusal> {
+        let folders = names(own).map_err(refusal("list data"))?;
+        let folders = folders.iter().map(|name| part(name).to_string_lossy().into_owned()).collect();
+        Ok(Item { id: id.to_owned(), folders, manifest: self.manifest(id)? })
+    }
+
+    /// Writes settings for the PostgreSQL servers whose data it is.
+    pub(super) fn settle(&self, id: &str, settings: &BTreeMap<String, String>) -> Result<(), Refusal> {
+        self.writable()?;
+        postgres::settle(self.open_data(id)?.as_fd(), settings)
     }
 
     /// The manifest of data; null when there is one that cannot be read, none when there is none.

@@ -2,12 +2,15 @@
 //! log elsewhere. <https://www.postgresql.org/docs/current/backup-file.html>: all of it has to be copied at the
 //! same moment, or the copy is of no use.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::protocol::Refusal;
@@ -19,8 +22,11 @@ const DEPTH: usize = 3;
 /// How many things are looked at before a volume is taken for something else, such as a store of objects.
 const LOOKS: usize = 10_000;
 
-/// Refuses data with a cluster that has a link out of its volume. `data` has a folder for each volume.
-pub(super) fn leads_nowhere_else(data: BorrowedFd<'_>) -> Result<(), Refusal> {
+/// Goes through the clusters in data, which has a folder for each volume: each with its depth and its path.
+fn clusters(
+    data: BorrowedFd<'_>,
+    mut each: impl FnMut(&OwnedFd, usize, &Path) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     let mut looks = 0;
     walk(data, |met: &Met<'_>| {
         looks += 1;
@@ -42,7 +48,15 @@ pub(super) fn leads_nowhere_else(data: BorrowedFd<'_>) -> Result<(), Refusal> {
         if rustix::fs::statat(&own, "PG_VERSION", AtFlags::SYMLINK_NOFOLLOW).is_err() {
             return Ok(Turn::Into);
         }
-        let mut links = Vec::from_iter(link(&own, c"pg_wal", "pg_wal".into()));
+        each(&own, depth, &met.path)?;
+        Ok(Turn::Past)
+    })
+}
+
+/// Refuses data with a cluster that has a link out of its volume.
+pub(super) fn leads_nowhere_else(data: BorrowedFd<'_>) -> Result<(), Refusal> {
+    clusters(data, |own, depth, at| {
+        let mut links = Vec::from_iter(link(own, c"pg_wal", "pg_wal".into()));
         if let Ok(spaces) = open_folder(own.as_fd(), c"pg_tblspc") {
             for name in names(&spaces).unwrap_or_default() {
                 let path = Path::new("pg_tblspc").join(part(&name));
@@ -51,12 +65,64 @@ pub(super) fn leads_nowhere_else(data: BorrowedFd<'_>) -> Result<(), Refusal> {
         }
         for (path, target) in links {
             if leads_out(depth - 1 + path.components().count() - 1, &target) {
-                let path = met.path.join(path).to_string_lossy().into_owned();
+                let path = at.join(path).to_string_lossy().into_owned();
                 return Err(Refusal::LeadsOut { path });
             }
         }
-        Ok(Turn::Past)
+        Ok(())
     })
+}
+
+/// The file that `ALTER SYSTEM` writes; of two equal settings the later one counts
+/// (<https://www.postgresql.org/docs/current/config-setting.html>).
+const AUTO: &CStr = c"postgresql.auto.conf";
+/// What stands around our settings in it.
+const BEGIN: &str = "# devenv: settings of a branch";
+const END: &str = "# devenv: end";
+
+/// Writes settings for every cluster in data, none of which runs.
+pub(super) fn settle(data: BorrowedFd<'_>, settings: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    clusters(data, |own, _, at| {
+        let trouble =
+            |errno| Refusal::from(Trouble { doing: "write the settings of", path: at.to_owned(), errno });
+        let write = || {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(own, AUTO, flags, Mode::RUSR | Mode::WUSR)?;
+            let server = rustix::fs::statat(own, "PG_VERSION", AtFlags::SYMLINK_NOFOLLOW)?;
+            let owner = (Uid::from_raw(server.st_uid), Gid::from_raw(server.st_gid));
+            rustix::fs::fchown(&file, Some(owner.0), Some(owner.1))?;
+            let mut file = File::from(file);
+            let mut text = String::new();
+            // What is no text is no settings file that the server could read either.
+            file.read_to_string(&mut text)?;
+            let text = with_settings(&text, settings);
+            file.rewind()?;
+            file.set_len(0)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(|error: io::Error| trouble(Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+    })
+}
+
+/// The text of a settings file with ours at its end, in the place of those that were written before.
+fn with_settings(text: &str, settings: &BTreeMap<String, String>) -> String {
+    let mut kept = String::new();
+    let mut ours = false;
+    for line in text.lines() {
+        ours |= line == BEGIN;
+        if !ours {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        ours &= line != END;
+    }
+    if settings.is_empty() {
+        return kept;
+    }
+    let lines: String =
+        settings.iter().map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''"))).collect();
+    format!("{kept}{BEGIN}\n{lines}{END}\n")
 }
 
 /// The symbolic link of that name, if it is one, with where it leads.
@@ -108,6 +174,30 @@ mod tests {
         // Elsewhere a link is nobody's business.
         std::fs::remove_file(cluster.join("PG_VERSION")).unwrap();
         assert_eq!(check(), Ok(()));
+    }
+
+    #[test]
+    fn settings_stand_behind_what_there_was_and_only_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let cluster = dir.path().join("db");
+        create_dir_all(&cluster).unwrap();
+        write(cluster.join("PG_VERSION"), "17\n").unwrap();
+        write(cluster.join("postgresql.auto.conf"), "work_mem = '8MB'\n").unwrap();
+        let settle = |settings: &[(&str, &str)]| {
+            let settings =
+                settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            super::settle(open_root(dir.path()).unwrap().as_fd(), &settings).unwrap();
+            std::fs::read_to_string(cluster.join("postgresql.auto.conf")).unwrap()
+        };
+        settle(&[("fsync", "off"), ("a.b", "it's")]);
+        let text = settle(&[("fsync", "off"), ("a.b", "it's")]);
+        let block = format!("{BEGIN}\na.b = 'it''s'\nfsync = 'off'\n{END}\n");
+        assert_eq!(text, format!("work_mem = '8MB'\n{block}"));
+        assert_eq!(settle(&[]), "work_mem = '8MB'\n");
+        // A link that a container left is not followed.
+        std::fs::remove_file(cluster.join("postgresql.auto.conf")).unwrap();
+        symlink("/etc/hostname", cluster.join("postgresql.auto.conf")).unwrap();
+        assert!(super::settle(open_root(dir.path()).unwrap().as_fd(), &BTreeMap::new()).is_err());
     }
 
     #[test]

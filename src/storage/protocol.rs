@@ -54,7 +54,7 @@ pub enum Outcome {
     Nothing,
     /// To [`Ask::Status`].
     Status(Status),
-    /// To [`Ask::List`].
+    /// To [`Ask::List`] and [`Ask::Look`].
     Items(Vec<Item>),
     /// To [`Ask::Sizes`], by id.
     Sizes(BTreeMap<String, Size>),
@@ -109,6 +109,19 @@ pub enum Ask {
     Status,
     /// All data that is here, foreign things too.
     List,
+    /// One piece of data.
+    Look {
+        /// The data.
+        id: String,
+    },
+    /// Writes settings for the PostgreSQL servers whose data is in there, behind those that they have
+    /// (`postgresql.auto.conf`), in the place of what was written so before.
+    Settle {
+        /// The data.
+        id: String,
+        /// Settings and their values.
+        settings: BTreeMap<String, String>,
+    },
     /// New data: an empty folder for each volume.
     Make {
         /// Its id.

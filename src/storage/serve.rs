@@ -201,6 +201,11 @@ impl Keeper {
         match ask {
             Ask::Status => pool.status().map(Outcome::Status),
             Ask::List => pool.list().map(Outcome::Items),
+            Ask::Look { id } => pool.look(id).map(|item| Outcome::Items(vec![item])),
+            Ask::Settle { id, settings } => {
+                let _turn = hold(&self.small);
+                pool.settle(id, settings).map(nothing)
+            }
             Ask::Live => pool.live().map(Outcome::Live),
             Ask::Sizes { ids } => pool.sizes(ids).map(Outcome::Sizes),
             Ask::Make { id, folders, manifest } => {

@@ -7,6 +7,7 @@ mod failure;
 mod progress;
 mod table;
 pub mod terminal;
+pub mod words;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex};

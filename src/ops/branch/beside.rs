@@ -1,0 +1,146 @@
+//! A branch that runs beside its parent: an environment of its own, with its own containers, network and ports.
+
+use super::url::{self, Address};
+use super::{Branches, bind, failpoint};
+use crate::base::{Event, Failure, Kind};
+use crate::engine::Engine;
+use crate::lineage::{Branch, Changes, names};
+use crate::ops::{Context, Subject, down, up};
+use crate::plan;
+use crate::storage::protocol::Ask;
+
+/// Where a branch runs beside.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// The environment: the compose project's name.
+    pub environment: String,
+    /// The services that were started for it.
+    pub services: Vec<String>,
+    /// Its database, if it has one.
+    pub database: Option<Address>,
+}
+
+/// A compose project's name may be longer than a container's may be with the service behind it.
+const LONGEST: usize = 40;
+
+impl Branches<'_> {
+    /// The environment in which a branch runs: the one that stands on it, this one first, or the name of one beside.
+    #[must_use]
+    pub fn home(&self, branch: &Branch) -> (String, bool) {
+        let standing = self.lineage.standing_on(&branch.id);
+        if standing.contains(&self.environment.as_str()) {
+            return (self.environment.clone(), true);
+        }
+        if let Some(other) = standing.first() {
+            return ((*other).to_owned(), true);
+        }
+        let mut base = self.environment.clone();
+        base.truncate(LONGEST);
+        let slug = names::slug(&branch.name);
+        let name = format!("{base}-{slug}");
+        let taken = self.lineage.environments.contains_key(&name);
+        (if taken { format!("{base}-{slug}-{}", &branch.id[..6]) } else { name }, false)
+    }
+}
+
+/// The same command for the branch `name`: where it is the current one nothing changes, else all is done in the
+/// environment beside, which `create` makes.
+pub async fn context(context: &Context, name: &str, create: bool) -> Result<Context, Failure> {
+    let mut branches =
+        if create { Branches::change(context).await? } else { Branches::look(context).await? };
+    let branch = branches.named(Some(name))?.clone();
+    let (environment, stands) = branches.home(&branch);
+    if environment == branches.environment {
+        return Ok(context.clone());
+    }
+    if !stands {
+        if !create {
+            return Err(Failure::new(Kind::Failed, format!("branch `{name}` does not run beside")).hint(
+                format!(
+                    "`devenv --branch '{name}' up` starts it, `devenv db branch switch '{name}'` turns to it"
+                ),
+            ));
+        }
+        stand(&mut branches, &branch, &environment).await?;
+    }
+    Ok(apart(context, &branches.environment, &environment))
+}
+
+/// The context of an environment beside.
+fn apart(context: &Context, base: &str, environment: &str) -> Context {
+    let mut apart = context.clone();
+    let suffix = environment.strip_prefix(base).unwrap_or(environment).trim_start_matches('-').to_owned();
+    apart.choice.project = Some(environment.to_owned());
+    apart.choice.apart = Some(suffix);
+    apart
+}
+
+/// Writes down that an environment stands on a branch.
+async fn stand(branches: &mut Branches<'_>, branch: &Branch, environment: &str) -> Result<(), Failure> {
+    let ask = Ask::Point { environment: environment.to_owned(), id: branch.data.clone() };
+    branches.pool().await?.ask(ask).await?;
+    let put_environments = vec![branches.standing(environment, &branch.id)];
+    branches.apply(&Changes { put_environments, ..Changes::default() }).await
+}
+
+/// Starts the databases of a branch beside its parent; where there are none, all services that have data.
+pub async fn start(branches: &mut Branches<'_>, branch: &Branch) -> Result<Beside, Failure> {
+    let (environment, stands) = branches.home(branch);
+    if environment == branches.environment {
+        let database = url::of(branches, branch).await.ok();
+        return Ok(Beside { environment, services: Vec::new(), database });
+    }
+    if !stands {
+        stand(branches, branch, &environment).await?;
+    }
+    failpoint!("branch:beside:stands");
+    let context = apart(branches.context, &branches.environment, &environment);
+    let mut services: Vec<String> =
+        url::databases(&branches.subject).into_iter().map(|database| database.service).collect();
+    if services.is_empty() {
+        let holds = |service: &crate::compose::project::Service| {
+            service.volumes.iter().any(|mount| branches.data.volumes.contains_key(&mount.source))
+        };
+        let all = branches.subject.project.services.iter();
+        services = all.filter(|(_, service)| holds(service)).map(|(name, _)| name.clone()).collect();
+    }
+    let subject = context.subject(&[])?;
+    let mut beside = Branches::of(&context, subject.clone(), branches.engine.clone()).await?;
+    let bindings = bind::ready(&mut beside, branch.clone()).await?;
+    up::start_again(&context, &branches.engine, &subject, &services, &bindings).await?;
+    let database = url::of(branches, branch).await.ok();
+    Ok(Beside { environment, services, database })
+}
+
+/// Forgets an environment beside of which the engine has nothing any more.
+pub async fn forget(context: &Context, subject: Subject, engine: Engine) -> Result<(), Failure> {
+    let mut branches = Branches::of(context, subject, engine).await?;
+    let environment = branches.environment.clone();
+    forget_in(&mut branches, &environment).await
+}
+
+async fn forget_in(branches: &mut Branches<'_>, environment: &str) -> Result<(), Failure> {
+    branches.pool().await?.ask(Ask::Unpoint { environment: environment.to_owned() }).await?;
+    let remove_environments = vec![(branches.project.id.clone(), environment.to_owned())];
+    branches.apply(&Changes { remove_environments, ..Changes::default() }).await
+}
+
+/// Takes an environment beside away: containers, networks, volumes (whose content stays in the pool).
+pub async fn end(branches: &mut Branches<'_>, environment: &str) -> Result<(), Failure> {
+    let context = apart(branches.context, &branches.environment, environment);
+    let wishes = plan::down::Wishes { volumes: true, remove_orphans: true, ..plan::down::Wishes::default() };
+    down::of_environment(&context, &branches.engine, &wishes).await?;
+    forget_in(branches, environment).await?;
+    branches.context.events.tell(Event::note(format!("environment `{environment}` was taken away")));
+    Ok(())
+}
+
+impl Context {
+    /// Frees a loaded project of what the environment beside which it runs has.
+    pub(in crate::ops) fn set_apart(&self, project: &mut crate::compose::Project) {
+        let Some(suffix) = &self.choice.apart else { return };
+        for moved in plan::beside::set_apart(project, suffix) {
+            tracing::debug!(what = moved.what, was = moved.was, is = moved.is, "set apart");
+        }
+    }
+}

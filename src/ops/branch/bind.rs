@@ -1,0 +1,122 @@
+//! What `up` needs to know of branches: to which folder of the pool each volume of the environment is bound.
+
+use std::collections::BTreeMap;
+
+use super::{Branches, adopt, now};
+use crate::base::{Failure, Kind};
+use crate::engine::Engine;
+use crate::lineage::{Branch, Changes};
+use crate::ops::{Context, Subject, failures};
+use crate::plan::data::data;
+use crate::plan::{Observed, labels};
+use crate::storage::protocol::{Ask, Outcome};
+use crate::storage::{Refusal, StorageError};
+
+/// Volumes and the folders that they are bound to, as the engine sees paths.
+pub type Bindings = BTreeMap<String, String>;
+
+/// The bindings of the environment: none when it works on plain volumes. The pool is awake when this returns, and
+/// the data is there. The caller holds the project's lock.
+pub async fn bind(
+    context: &Context,
+    engine: &Engine,
+    subject: &Subject,
+    observed: &Observed,
+) -> Result<Bindings, Failure> {
+    let volumes = data(&subject.project).volumes;
+    if volumes.is_empty() {
+        return Ok(Bindings::new());
+    }
+    let find = |name: &String| observed.volumes.iter().find(|volume| volume.name == *name);
+    let any_there = volumes.values().any(|name| find(name).is_some());
+    let any_bound = volumes.values().filter_map(find).any(|volume| volume.labels.contains_key(labels::BOUND));
+    if !context.has_catalogue() && !any_bound {
+        // Nobody has made a branch here; a new stack begins in the pool if there is one.
+        if any_there || engine.own_volume(&context.pool_name()).await.map_err(failures::engine)?.is_none() {
+            return Ok(Bindings::new());
+        }
+    }
+    let mut branches = Branches::of(context, subject.clone(), engine.clone()).await?;
+    super::recover::recover(&mut branches).await?;
+    if branches.lineage.current(&branches.environment).is_none() {
+        if any_bound {
+            return Err(Failure::new(
+                Kind::Data,
+                format!(
+                    "the volumes of `{}` hold data of a branch that the records do not know",
+                    subject.project.name
+                ),
+            )
+            .hint("`devenv state rebuild` makes the records again from the pool"));
+        }
+        if any_there || branches.existing_pool().await?.is_none() {
+            return Ok(Bindings::new());
+        }
+        adopt::adopt(&mut branches, None).await?;
+    }
+    let branch = branches.current()?.clone();
+    // A volume of that name which is not bound was made by another tool while ours was gone.
+    for (key, name) in volumes.iter().filter(|(key, _)| branch.volumes.contains(key)) {
+        if find(name).is_some_and(|volume| !volume.labels.contains_key(labels::BOUND))
+            && engine
+                .own_volume(name)
+                .await
+                .map_err(failures::engine)?
+                .is_some_and(|it| !it.labels.contains_key(labels::BOUND))
+        {
+            return Err(Failure::new(
+                Kind::Data,
+                format!("volume `{name}` is not the data of branch `{}`: another tool made it anew", branch.name),
+            )
+            .hint(format!(
+                "the branch's own `{key}` is safe in the pool: `docker volume rm {name}` (after `devenv down`), then `devenv up`"
+            )));
+        }
+    }
+    ready(&mut branches, branch).await
+}
+
+/// The bindings of an environment that stands on `branch`; fails when data of it is gone.
+pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result<Bindings, Failure> {
+    let wanted: Vec<String> = branches.data.volumes.keys().cloned().collect();
+    let environment = branches.environment.clone();
+    let pool = branches.pool().await?;
+    let looked = pool.client.ask(Ask::Look { id: branch.data.clone() }, |_, _| ()).await;
+    let folders = match looked {
+        Ok(Outcome::Items(items)) => items.into_iter().next().map(|item| item.folders).unwrap_or_default(),
+        Ok(_) => Vec::new(),
+        Err(StorageError::Refused(Refusal::Missing(_))) => Vec::new(),
+        Err(error) => return Err(failures::storage(error)),
+    };
+    let gone: Vec<&String> = branch.volumes.iter().filter(|key| !folders.contains(key)).collect();
+    if !gone.is_empty() {
+        let names: Vec<String> = gone.iter().map(|key| format!("`{key}`")).collect();
+        let mut failure = Failure::new(
+            Kind::Data,
+            format!("the data of branch `{}` is gone from the pool: {}", branch.name, names.join(", ")),
+        );
+        let snapshots = branches.lineage.ready_snapshots().filter(|snapshot| snapshot.branch == branch.id);
+        failure = match snapshots.max_by_key(|snapshot| snapshot.sequence) {
+            Some(last) => {
+                failure.hint(format!("`devenv db snapshot restore '{}'` brings back what it was", last.name))
+            }
+            None => failure.hint("`devenv db branch list` shows what else there is"),
+        };
+        return Err(failure.hint("nothing was started in its place"));
+    }
+    pool.ask(Ask::Point { environment: environment.clone(), id: branch.data.clone() }).await?;
+    let new: Vec<String> = wanted.iter().filter(|key| !branch.volumes.contains(key)).cloned().collect();
+    let bindings = wanted.iter().map(|key| (key.clone(), pool.device(&environment, key))).collect();
+    if !new.is_empty() {
+        pool.ask(Ask::Extend { id: branch.data.clone(), folders: new.clone() }).await?;
+    }
+    if !new.is_empty() || now() - branch.used > 60 {
+        let volumes = branch.volumes.iter().chain(&new).cloned().collect();
+        let branch = Branch { volumes, used: now(), ..branch };
+        if !new.is_empty() {
+            branches.describe(&[branch.clone()], &[]).await?;
+        }
+        branches.apply(&Changes { put_branches: vec![branch], ..Changes::default() }).await?;
+    }
+    Ok(bindings)
+}

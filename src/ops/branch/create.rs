@@ -1,0 +1,173 @@
+//! `db branch create`: a writable copy, in the time of a snapshot.
+
+use serde_json::json;
+
+use super::capture::Capture;
+use super::switch::Turned;
+use super::{Branches, adopt, beside, failpoint, new_id, now, sweep};
+use crate::base::{Event, Failure, Kind};
+use crate::lineage::{Branch, Changes, Lineage, Point, Reason, Record, Seconds, Snapshot, State};
+use crate::ops::{Context, failures};
+use crate::storage::protocol::Driver;
+
+/// What is wanted of the new branch.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What it is called.
+    pub name: String,
+    /// The branch or snapshot that it begins as; none for the current branch.
+    pub from: Option<String>,
+    /// How long it is there, in seconds.
+    pub ttl: Option<Seconds>,
+    /// Leave the services on the branch where they are.
+    pub no_switch: bool,
+    /// Start its database beside.
+    pub start: bool,
+    /// With faster durability settings.
+    pub fast: bool,
+    /// Although the pool is nearly full.
+    pub force: bool,
+}
+
+/// A new branch, and where it runs.
+#[derive(Debug)]
+pub struct Created {
+    /// The branch.
+    pub branch: Branch,
+    /// What it was made from, by name.
+    pub from: String,
+    /// The services that were turned to it.
+    pub turned: Option<Turned>,
+    /// The environment in which its database was started beside.
+    pub beside: Option<beside::Beside>,
+}
+
+/// Makes a branch.
+pub async fn create(context: &Context, options: &Options) -> Result<Created, Failure> {
+    let mut branches = Branches::change(context).await?;
+    // Nothing is made for a name that cannot be given.
+    branches.lineage.free_branch_name(&options.name).map_err(failures::lineage)?;
+    adopt::adopt(&mut branches, Some(&options.name)).await?;
+    let (branch, from) = make(&mut branches, options).await?;
+    let turned =
+        if options.no_switch || options.start { None } else { Some(branches.turn_to(&branch).await?) };
+    let beside = if options.start { Some(beside::start(&mut branches, &branch).await?) } else { None };
+    sweep::quietly(&mut branches).await;
+    Ok(Created { branch, from, turned, beside })
+}
+
+/// Copies, and makes the copy known.
+async fn make(branches: &mut Branches<'_>, options: &Options) -> Result<(Branch, String), Failure> {
+    let source = source(&branches.lineage, &branches.environment, options.from.as_deref())?;
+    let (id, fork) = (new_id()?, new_id()?);
+    let detail = json!({ "branch": id, "fork": fork });
+    let pool = branches.pool().await?;
+    // A frozen copy of its own for the fork point costs a snapshot. Where a copy costs its bytes, there is none.
+    let keeps_fork = pool.driver != Driver::Copy;
+    let created = now();
+    let intent = branches.begin("branch create", detail.clone()).await?;
+    let sequence = intent.sequences().start;
+    failpoint!("branch:create:begun");
+    let mut branch = Branch {
+        id: id.clone(),
+        project: branches.project.id.clone(),
+        name: options.name.clone(),
+        data: id.clone(),
+        volumes: source.volumes.clone(),
+        parent: source.parent.clone(),
+        fork: None,
+        sequence,
+        created,
+        used: created,
+        expires: options.ttl.map(|ttl| created + ttl),
+        protected: false,
+        fast: options.fast,
+        state: State::Ready,
+    };
+    let mut changes = Changes::default();
+    let work = async {
+        let mut from = source.data.clone();
+        if let Some(snapshot) = &source.snapshot {
+            branch.fork = Some(snapshot.clone());
+        } else if keeps_fork {
+            let snapshot = Snapshot {
+                id: fork.clone(),
+                project: branch.project.clone(),
+                branch: source.parent.clone().unwrap_or_default(),
+                name: format!("fork of {} ({sequence})", options.name),
+                message: String::new(),
+                reason: Reason::Fork,
+                volumes: source.volumes.clone(),
+                sequence: sequence + 1,
+                created,
+                expires: None,
+                state: State::Ready,
+            };
+            let manifest = branches.manifest(Record::Snapshot(snapshot.clone()));
+            let what = Capture { from, to: fork.clone(), frozen: true, force: options.force, manifest };
+            branches.capture(intent, &detail, source.parent.as_deref().unwrap_or_default(), what).await?;
+            from = fork.clone();
+            branch.fork = Some(fork.clone());
+            changes.put_snapshots.push(snapshot);
+            failpoint!("branch:create:forked");
+        }
+        let manifest = branches.manifest(Record::Branch(branch.clone()));
+        let what = Capture { from, to: id.clone(), frozen: false, force: options.force, manifest };
+        if branch.fork.is_some() {
+            branches.copy(what).await?;
+        } else {
+            branches.capture(intent, &detail, source.parent.as_deref().unwrap_or_default(), what).await?;
+        }
+        failpoint!("branch:create:copied");
+        branches.settle(&branch).await
+    };
+    if let Err(failure) = work.await {
+        // Nothing of it is left, so nothing is left to take back either; if that fails too, the next command does.
+        let _ = branches.take_back(intent, &[id, fork]).await;
+        return Err(failure);
+    }
+    changes.put_branches.push(branch.clone());
+    branches.finish(intent, &changes).await?;
+    failpoint!("branch:create:committed");
+    let outcome = format!("made from {}", source.name);
+    let took = std::time::Duration::from_secs(u64::try_from(now() - created).unwrap_or(0));
+    branches.context.events.tell(Event::Done { subject: format!("Branch {}", branch.name), outcome, took });
+    Ok((branch, source.name))
+}
+
+/// Where a branch begins.
+struct Source {
+    name: String,
+    data: String,
+    volumes: Vec<String>,
+    /// The branch that it descends from.
+    parent: Option<String>,
+    /// The snapshot, if it begins as one.
+    snapshot: Option<String>,
+}
+
+fn source(lineage: &Lineage, environment: &str, from: Option<&str>) -> Result<Source, Failure> {
+    let of_branch = |branch: &Branch| Source {
+        name: branch.name.clone(),
+        data: branch.data.clone(),
+        volumes: branch.volumes.clone(),
+        parent: Some(branch.id.clone()),
+        snapshot: None,
+    };
+    let Some(from) = from else {
+        return lineage
+            .current(environment)
+            .map(of_branch)
+            .ok_or_else(|| Failure::new(Kind::Failed, "there is no branch to begin from"));
+    };
+    Ok(match lineage.point(from).map_err(failures::lineage)? {
+        Point::Branch(branch) => of_branch(branch),
+        Point::Snapshot(snapshot) => Source {
+            name: snapshot.name.clone(),
+            data: snapshot.id.clone(),
+            volumes: snapshot.volumes.clone(),
+            parent: lineage.branches.get(&snapshot.branch).map(|branch| branch.id.clone()),
+            snapshot: Some(snapshot.id.clone()),
+        },
+    })
+}

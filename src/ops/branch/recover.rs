@@ -1,0 +1,129 @@
+//! What a command that was killed left open: finished where it is visible already, taken back where it is not.
+
+use serde_json::Value;
+
+use super::{Branches, adopt, failpoint};
+use crate::base::{Event, Failure, Kind};
+use crate::catalogue::{IntentId, OpenIntent};
+use crate::lineage::{Changes, Intent};
+use crate::ops::failures;
+use crate::plan::turn::Turn;
+use crate::storage::protocol::{Ask, Outcome};
+
+/// Brings the project to where a command may begin. The caller holds the project's lock, so whoever began an intent
+/// of this environment is gone.
+pub async fn recover(branches: &mut Branches<'_>) -> Result<(), Failure> {
+    let project = branches.project.id.clone();
+    let open = branches.catalogue.open_intents(Some(&project)).await.map_err(failures::catalogue)?;
+    for OpenIntent { id, intent } in open {
+        if intent.environment.as_deref().is_some_and(|environment| environment != branches.environment) {
+            // Another environment's lock is held by whoever began that, or by whoever comes next there.
+            continue;
+        }
+        let events = &branches.context.events;
+        events.tell(Event::note(format!("`{}` was cut off: putting that right first", intent.verb)));
+        one(branches, id, &intent).await?;
+    }
+    Ok(())
+}
+
+async fn one(branches: &mut Branches<'_>, id: IntentId, intent: &Intent) -> Result<(), Failure> {
+    let texts = |field: &str| -> Vec<String> {
+        let list = intent.detail[field].as_array().into_iter().flatten();
+        list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    branches.unpause(&texts("paused")).await?;
+    let text = |field: &str| intent.detail[field].as_str().map(str::to_owned);
+    match intent.verb.as_str() {
+        // Nothing of these is visible before the intent is gone.
+        "branch create" | "snapshot save" => {
+            let data: Vec<String> =
+                [text("branch"), text("fork"), text("snapshot")].into_iter().flatten().collect();
+            branches.take_back(id, &data).await
+        }
+        "branch switch" | "branch reset" | "snapshot restore" => {
+            let wanted = wanted_data(branches, intent);
+            let live = live(branches).await?;
+            let arrived = wanted.is_some() && live == wanted;
+            if arrived {
+                let changes: Changes = read_changes(&intent.detail);
+                let changes = if changes.is_empty() { switch_changes(branches, intent) } else { changes };
+                branches.finish(id, &changes).await?;
+            } else if let Some(made) = text("data") {
+                branches.take_back(id, &[made]).await?;
+            } else {
+                branches.abandon(id).await?;
+            }
+            failpoint!("recover:switch:started");
+            branches.turn(&[], &texts("services"), &Turn::Start).await
+        }
+        "adopt" if intent.step == "bound" => {
+            adopt::rebind(branches, &intent.detail).await?;
+            branches.finish(id, &Changes::default()).await
+        }
+        "adopt" => {
+            let visible = branches.lineage.current(&branches.environment).is_some();
+            if visible {
+                adopt::rebind(branches, &intent.detail).await?;
+                return branches.finish(id, &Changes::default()).await;
+            }
+            if let Some(data) = text("data") {
+                let pool = branches.pool().await?;
+                pool.ask(Ask::Unpoint { environment: branches.environment.clone() }).await?;
+                branches.take_back(id, &[data]).await?;
+            }
+            branches.turn(&[], &texts("services"), &Turn::Start).await
+        }
+        "sweep" | "branch delete" => branches.abandon(id).await,
+        other => Err(Failure::new(
+            Kind::Conflict,
+            format!("a command that this devenv does not know was cut off: `{other}` ({})", intent.command),
+        )
+        .hint("finish it with the devenv that began it")),
+    }
+}
+
+/// The data that the link leads to once the intent is done.
+fn wanted_data(branches: &Branches<'_>, intent: &Intent) -> Option<String> {
+    if let Some(data) = intent.detail["data"].as_str() {
+        return Some(data.to_owned());
+    }
+    let to = intent.detail["to"].as_str()?;
+    branches.lineage.branches.get(to).map(|branch| branch.data.clone())
+}
+
+async fn live(branches: &Branches<'_>) -> Result<Option<String>, Failure> {
+    let live = match branches.pool().await?.ask(Ask::Live).await? {
+        Outcome::Live(live) => live,
+        _ => return Ok(None),
+    };
+    Ok(live.get(&branches.environment).cloned())
+}
+
+/// What a switch writes down.
+fn switch_changes(branches: &Branches<'_>, intent: &Intent) -> Changes {
+    let to = intent.detail["to"].as_str().unwrap_or_default();
+    let environment = branches.standing(&branches.environment, to);
+    Changes { put_environments: vec![environment], ..Changes::default() }
+}
+
+/// What a reset or a restore writes down, kept in its intent.
+fn read_changes(detail: &Value) -> Changes {
+    let read = |field: &str| detail["changes"][field].clone();
+    Changes {
+        put_branches: serde_json::from_value(read("branches")).unwrap_or_default(),
+        put_snapshots: serde_json::from_value(read("snapshots")).unwrap_or_default(),
+        ..Changes::default()
+    }
+}
+
+impl Branches<'_> {
+    /// Takes away data that never became visible, then the intent that names it.
+    pub async fn take_back(&self, intent: IntentId, data: &[String]) -> Result<(), Failure> {
+        let pool = self.pool().await?;
+        for id in data {
+            pool.remove(id).await?;
+        }
+        self.abandon(intent).await
+    }
+}

@@ -1,0 +1,137 @@
+//! `db branch switch`: the services go on, on other data. Their containers stay as they are: what they mount leads
+//! through one link in the pool, which is turned while those that have it mounted are stopped.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Branches, failpoint, now};
+use crate::base::{Event, Failure, Kind};
+use crate::catalogue::IntentId;
+use crate::lineage::{Branch, Changes};
+use crate::ops::apply::apply;
+use crate::ops::up::Hands;
+use crate::ops::{Context, failures};
+use crate::plan::observed::Container;
+use crate::plan::turn::{self, Turn};
+use crate::plan::{Observed, down};
+use crate::storage::protocol::Ask;
+
+/// How long services may take to be ready on their new data.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Services that were turned to another branch.
+#[derive(Debug, Clone)]
+pub struct Turned {
+    /// The branch that they work on now.
+    pub branch: Branch,
+    /// The services that were stopped and started for it.
+    pub services: Vec<String>,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Turns the environment to the branch with this name; `-` is the one before.
+pub async fn switch(context: &Context, name: &str) -> Result<Turned, Failure> {
+    let mut branches = Branches::change(context).await?;
+    let branch = if name == "-" {
+        let environment = branches.lineage.environments.get(&branches.environment);
+        let previous = environment.and_then(|environment| environment.previous.clone());
+        let previous =
+            previous.and_then(|id| branches.lineage.ready().find(|branch| branch.id == id).cloned());
+        previous.ok_or_else(|| {
+            Failure::new(Kind::Failed, "there is no branch before this one")
+                .hint("`devenv db branch list` shows those that there are")
+        })?
+    } else {
+        branches.named(Some(name))?.clone()
+    };
+    branches.turn_to(&branch).await
+}
+
+impl Branches<'_> {
+    /// Turns the environment to a branch.
+    pub async fn turn_to(&mut self, branch: &Branch) -> Result<Turned, Failure> {
+        let began = Instant::now();
+        if self.lineage.current(&self.environment).is_some_and(|current| current.id == branch.id) {
+            return Ok(Turned { branch: branch.clone(), services: Vec::new(), took: began.elapsed() });
+        }
+        let detail = json!({ "environment": self.environment, "to": branch.id });
+        let intent = self.begin("branch switch", detail.clone()).await?;
+        failpoint!("branch:switch:begun");
+        let branch = Branch { used: now(), ..branch.clone() };
+        let environment = self.standing(&self.environment, &branch.id);
+        let changes = Changes {
+            put_branches: vec![branch.clone()],
+            put_environments: vec![environment],
+            ..Changes::default()
+        };
+        let services = self.on_other_data(intent, detail, &branch.data.clone(), changes).await?;
+        let took = began.elapsed();
+        self.context.events.tell(Event::Done {
+            subject: format!("Branch {}", branch.name),
+            outcome: "current".to_owned(),
+            took,
+        });
+        Ok(Turned { branch, services, took })
+    }
+
+    /// Stops the services that have the environment's data mounted, lets the link lead to other data, writes that
+    /// down, and starts them again. Says which they were.
+    pub async fn on_other_data(
+        &mut self,
+        intent: IntentId,
+        mut detail: Value,
+        data: &str,
+        changes: Changes,
+    ) -> Result<Vec<String>, Failure> {
+        let environment = self.environment.clone();
+        let workers = self.workers_of(&environment).await?;
+        let running: Vec<Container> = workers
+            .into_iter()
+            .filter(|container| container.state.is_up() && !container.is_one_off())
+            .collect();
+        let mut services: Vec<String> = running.iter().map(|worker| worker.service().to_owned()).collect();
+        services.sort();
+        services.dedup();
+        detail["services"] = json!(services);
+        self.advance(intent, "stopping", &detail).await?;
+        self.turn(&running, &services, &Turn::Stop).await?;
+        failpoint!("branch:switch:stopped");
+        let ask = Ask::Point { environment, id: data.to_owned() };
+        if let Err(failure) = self.pool().await?.ask(ask).await {
+            // The link leads where it led.
+            self.turn(&running, &services, &Turn::Start).await?;
+            self.abandon(intent).await?;
+            return Err(failure);
+        }
+        failpoint!("branch:switch:pointed");
+        self.advance(intent, "pointed", &detail).await?;
+        let started = self.turn(&running, &services, &Turn::Start).await;
+        self.finish(intent, &changes).await?;
+        failpoint!("branch:switch:committed");
+        started?;
+        Ok(services)
+    }
+
+    /// Stops or starts services of the environment, as `devenv stop` and `devenv start` do.
+    pub async fn turn(
+        &self,
+        containers: &[Container],
+        services: &[String],
+        turn: &Turn,
+    ) -> Result<(), Failure> {
+        if services.is_empty() {
+            return Ok(());
+        }
+        let mut observed = Observed { containers: containers.to_vec(), ..Observed::default() };
+        if *turn == Turn::Start {
+            observed.containers =
+                self.engine.containers(&self.environment).await.map_err(failures::engine)?;
+        }
+        let order = down::order(Some(&self.subject.project), &observed);
+        let plan = turn::plan(&observed, &order, services, turn, None, *turn == Turn::Start);
+        let hands = Hands::new(self.context, self.engine.clone(), &self.subject, &observed, PATIENCE);
+        apply(&plan, &hands, &self.context.events).await.map(|_| ())
+    }
+}

@@ -1,0 +1,409 @@
+//! The pool at the engine: found, made on first use, and talked to through its keeper.
+//!
+//! A pool is a volume with a file in it, a file system in that file, a second volume by which the engine mounts it,
+//! and the keeper, a container that works on it. All of them have names that begin with the pool's. Only the first
+//! volume holds anything: all else is made again whenever it is missing, as after a restart of the machine.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Deserialize;
+
+use super::{Context, failures};
+use crate::base::{Event, Failure, Kind};
+use crate::engine::Engine;
+use crate::engine::own::{LABEL, Own};
+use crate::machine::own;
+use crate::plan::observed::State;
+use crate::storage::client::Client;
+use crate::storage::image;
+use crate::storage::protocol::{Ask, Driver, Outcome, Status, VERSION};
+use crate::storage::{Refusal, StorageError};
+
+const DRIVER: &str = "dev.devenv.pool.driver";
+const KEEPER_VERSION: &str = "dev.devenv.keeper.version";
+const REPOSITORY: &str = "devenv.local/keeper";
+/// Where the pool's file is in its containers, and the file system.
+const FILE: &str = "/file/pool.img";
+const ROOT: &str = "/pool";
+
+/// What a new pool is to be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// How it copies; none for the best that this engine allows.
+    pub driver: Option<Driver>,
+    /// Its size in bytes; none for one chosen from what is free.
+    pub size: Option<u64>,
+}
+
+/// A pool that answers.
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// How it copies.
+    pub driver: Driver,
+    /// Who is asked.
+    pub client: Client,
+    /// Its content, as the engine sees paths.
+    root: String,
+}
+
+impl Pool {
+    /// The folder that a volume of an environment is bound to, as the engine sees paths.
+    #[must_use]
+    pub fn device(&self, environment: &str, volume: &str) -> String {
+        format!("{}/live/{environment}/{volume}", self.root)
+    }
+
+    /// Asks what has no progress to tell.
+    pub async fn ask(&self, ask: Ask) -> Result<Outcome, Failure> {
+        self.client.ask(ask, |_, _| ()).await.map_err(failures::storage)
+    }
+
+    /// Takes data away for good; what is not there is as good as gone.
+    pub async fn remove(&self, id: &str) -> Result<(), Failure> {
+        match self.client.ask(Ask::Remove { id: id.to_owned() }, |_, _| ()).await {
+            Ok(_) | Err(StorageError::Refused(Refusal::Missing(_))) => Ok(()),
+            Err(error) => Err(failures::storage(error)),
+        }
+    }
+
+    /// What has to be mounted to work on the pool: volume, path inside, read-only.
+    #[must_use]
+    pub fn volumes(&self) -> Vec<(String, String, bool)> {
+        let names = Names::of(&self.name);
+        let volume = if self.driver == Driver::Copy { names.pool } else { names.mount };
+        vec![(volume, ROOT.to_owned(), false)]
+    }
+
+    /// Asks what may take long, and tells how far it is.
+    pub async fn ask_telling(&self, context: &Context, subject: &str, ask: Ask) -> Result<Outcome, Failure> {
+        let told = |done: u64, total: u64| {
+            context.events.tell(Event::Progress {
+                subject: subject.to_owned(),
+                detail: "copying".to_owned(),
+                done: Some(done),
+                total: Some(total),
+            });
+        };
+        self.client.ask(ask, told).await.map_err(failures::storage)
+    }
+}
+
+/// What `__keeper attach` says.
+#[derive(Debug, Deserialize)]
+struct Attached {
+    device: String,
+}
+
+/// The engine's objects of one pool, by name.
+struct Names {
+    pool: String,
+    mount: String,
+    keeper: String,
+}
+
+impl Names {
+    fn of(pool: &str) -> Self {
+        Self { pool: pool.to_owned(), mount: format!("{pool}-mount"), keeper: format!("{pool}-keeper") }
+    }
+}
+
+impl Context {
+    /// The pool's name: one for a machine, unless the environment says otherwise.
+    #[must_use]
+    pub fn pool_name(&self) -> String {
+        let named = self.environment.get("DEVENV_POOL").filter(|name| !name.is_empty());
+        named.cloned().unwrap_or_else(|| "devenv-pool".to_owned())
+    }
+
+    /// The pool, if there is one: awake, mounted, and answering.
+    pub async fn pool(&self, engine: &Engine) -> Result<Option<Pool>, Failure> {
+        let names = Names::of(&self.pool_name());
+        if let Some(pool) = talk(engine, &names).await? {
+            return Ok(Some(pool));
+        }
+        if engine.own_volume(&names.pool).await.map_err(failures::engine)?.is_none() {
+            return Ok(None);
+        }
+        let _lock = self.lock(&names.pool).await?;
+        wake(self, engine, &names).await.map(Some)
+    }
+
+    /// The pool, made if there is none.
+    pub async fn pool_or_create(&self, engine: &Engine, wanted: &Wanted) -> Result<Pool, Failure> {
+        if let Some(pool) = self.pool(engine).await? {
+            return Ok(pool);
+        }
+        let names = Names::of(&self.pool_name());
+        let _lock = self.lock(&names.pool).await?;
+        // Another command may have made it while this one waited.
+        if engine.own_volume(&names.pool).await.map_err(failures::engine)?.is_none() {
+            return create(self, engine, &names, wanted).await;
+        }
+        wake(self, engine, &names).await
+    }
+}
+
+/// How full the pool is.
+pub async fn status(context: &Context) -> Result<Status, Failure> {
+    existing(context).await?.client.status().await.map_err(failures::storage)
+}
+
+/// Makes the pool before anything needs it.
+pub async fn create_now(context: &Context, wanted: &Wanted) -> Result<Status, Failure> {
+    let engine = context.engine().await?;
+    if context.pool(&engine).await?.is_some() {
+        let name = context.pool_name();
+        return Err(Failure::new(Kind::Conflict, format!("there is a pool `{name}` already"))
+            .hint("`devenv pool grow SIZE` makes it larger"));
+    }
+    let pool = context.pool_or_create(&engine, wanted).await?;
+    pool.client.status().await.map_err(failures::storage)
+}
+
+/// Makes the pool larger.
+pub async fn grow(context: &Context, bytes: u64) -> Result<Status, Failure> {
+    let pool = existing(context).await?;
+    let _lock = context.lock(&pool.name).await?;
+    pool.ask(Ask::Grow { bytes }).await?;
+    pool.client.status().await.map_err(failures::storage)
+}
+
+/// What is wrong with the pool.
+pub async fn check(context: &Context) -> Result<Vec<String>, Failure> {
+    existing(context).await?.client.check().await.map_err(failures::storage)
+}
+
+async fn existing(context: &Context) -> Result<Pool, Failure> {
+    let engine = context.engine().await?;
+    context.pool(&engine).await?.ok_or_else(|| {
+        Failure::new(Kind::Storage, format!("there is no pool `{}`", context.pool_name()))
+            .hint("it makes itself on first use, by `devenv db branch create` for example")
+    })
+}
+
+/// Talks to the keeper, if it runs and is of this version.
+async fn talk(engine: &Engine, names: &Names) -> Result<Option<Pool>, Failure> {
+    let found = engine.containers_with(&format!("{LABEL}=keeper")).await.map_err(failures::engine)?;
+    let Some(keeper) = found.into_iter().find(|container| container.name == names.keeper) else {
+        return Ok(None);
+    };
+    let label = |key: &str| keeper.labels.get(key).map(String::as_str);
+    let version: u32 = label(KEEPER_VERSION).and_then(|version| version.parse().ok()).unwrap_or(0);
+    if version > VERSION {
+        return Err(Failure::new(
+            Kind::Conflict,
+            format!("the pool `{}` is kept by a newer devenv than this one", names.pool),
+        )
+        .hint("use that one, or upgrade this one"));
+    }
+    let driver = label(DRIVER).and_then(driver_of);
+    let mounted = keeper.mounts.iter().find(|mount| mount.target == ROOT);
+    let (Some(driver), Some(mounted)) = (driver, mounted) else { return Ok(None) };
+    if keeper.state != State::Running || version < VERSION {
+        return Ok(None);
+    }
+    let talk = engine.talk(&keeper.id).await.map_err(failures::engine)?;
+    let client = Client::new(talk.hear, talk.say);
+    Ok(Some(Pool { name: names.pool.clone(), driver, client, root: mounted.source.clone() }))
+}
+
+fn driver_of(word: &str) -> Option<Driver> {
+    [Driver::Btrfs, Driver::Reflink, Driver::Copy].into_iter().find(|driver| driver.word() == word)
+}
+
+/// Makes the volume of a pool, and the file in it.
+async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Wanted) -> Result<Pool, Failure> {
+    let began = Instant::now();
+    context
+        .events
+        .tell(Event::Started { subject: names.pool.clone(), doing: "creating the pool".to_owned() });
+    let image = program_image(context, engine).await?;
+    let choices = match wanted.driver {
+        Some(driver) => vec![driver],
+        None => vec![Driver::Btrfs, Driver::Reflink, Driver::Copy],
+    };
+    let mut refused: Vec<String> = Vec::new();
+    for driver in choices {
+        // Whether the engine's kernel has the file system shows when it mounts it, for the keeper.
+        let made = match create_with(engine, names, &image, driver, wanted.size).await {
+            Ok(()) => wake(context, engine, names).await,
+            Err(failure) => Err(failure),
+        };
+        match made {
+            Ok(pool) => {
+                let why =
+                    if refused.is_empty() { String::new() } else { format!(" ({})", refused.join("; ")) };
+                let outcome = format!("made with driver {}{why}", driver.word());
+                context.events.tell(Event::Done {
+                    subject: names.pool.clone(),
+                    outcome,
+                    took: began.elapsed(),
+                });
+                return Ok(pool);
+            }
+            Err(failure) => {
+                engine.remove_container(&names.keeper, false).await.map_err(failures::engine)?;
+                engine.forget_volume(&names.mount).await.map_err(failures::engine)?;
+                engine.forget_volume(&names.pool).await.map_err(failures::engine)?;
+                // A full disk is full for every driver.
+                if failure.kind == Kind::Unreachable || wanted.driver.is_some() || driver == Driver::Copy {
+                    return Err(failure);
+                }
+                refused.push(format!("not {}: {failure}", driver.word()));
+            }
+        }
+    }
+    Err(Failure::new(Kind::Storage, "no driver for a pool works on this engine"))
+}
+
+/// The same with one driver.
+async fn create_with(
+    engine: &Engine,
+    names: &Names,
+    image: &str,
+    driver: Driver,
+    size: Option<u64>,
+) -> Result<(), Failure> {
+    let labels = BTreeMap::from([
+        (LABEL.to_owned(), "pool".to_owned()),
+        (DRIVER.to_owned(), driver.word().to_owned()),
+    ]);
+    engine.create_own_volume(&names.pool, &labels, &BTreeMap::new()).await.map_err(failures::engine)?;
+    if driver == Driver::Copy {
+        return Ok(());
+    }
+    let mut words = vec!["--create".to_owned(), "--driver".to_owned(), driver.word().to_owned()];
+    words.extend(size.into_iter().flat_map(|size| ["--size".to_owned(), size.to_string()]));
+    let device = attach_device(engine, names, image, &words).await?;
+    mount_volume(engine, names, driver, &device).await
+}
+
+/// Attaches the pool's file to a loop device; says which.
+async fn attach_device(
+    engine: &Engine,
+    names: &Names,
+    image: &str,
+    words: &[String],
+) -> Result<String, Failure> {
+    let mut arguments: Vec<String> = ["__keeper", "attach", "--file", FILE].map(str::to_owned).into();
+    arguments.extend_from_slice(words);
+    let name = format!("{}-attach", names.pool);
+    // Of a command that was killed.
+    engine.remove_container(&name, false).await.map_err(failures::engine)?;
+    let own = Own {
+        name,
+        image: image.to_owned(),
+        arguments,
+        volumes: vec![(names.pool.clone(), "/file".to_owned(), false)],
+        devices: true,
+        ..Own::default()
+    };
+    let (code, out, said) = engine.run_own(&own, |_| ()).await.map_err(failures::engine)?;
+    if code != 0 {
+        let failure = Failure::new(Kind::Storage, format!("the pool `{}`: {}", names.pool, said.trim()));
+        return Err(failure);
+    }
+    let attached: Attached = serde_json::from_str(&out).map_err(|error| {
+        Failure::new(Kind::Storage, "the keeper said what was not understood").source(error)
+    })?;
+    Ok(attached.device)
+}
+
+/// The volume by which the engine mounts the pool. It names a loop device, which has another number after a restart
+/// of the machine, so it is made again each time.
+async fn mount_volume(engine: &Engine, names: &Names, driver: Driver, device: &str) -> Result<(), Failure> {
+    engine.remove_volume(&names.mount).await.map_err(failures::engine)?;
+    let (kind, options) = image::options(driver)
+        .ok_or_else(|| Failure::new(Kind::Storage, "a plain folder is mounted nowhere"))?;
+    let options = [("type", kind), ("device", device), ("o", options)];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let labels = BTreeMap::from([(LABEL.to_owned(), "mount".to_owned())]);
+    engine.create_own_volume(&names.mount, &labels, &options).await.map_err(failures::engine)?;
+    Ok(())
+}
+
+/// Starts the keeper of a pool that is there, under the pool's lock.
+async fn wake(context: &Context, engine: &Engine, names: &Names) -> Result<Pool, Failure> {
+    if let Some(pool) = talk(engine, names).await? {
+        return Ok(pool);
+    }
+    let volume = engine.own_volume(&names.pool).await.map_err(failures::engine)?;
+    let volume =
+        volume.ok_or_else(|| Failure::new(Kind::Storage, format!("the pool `{}` is gone", names.pool)))?;
+    let driver = volume.labels.get(DRIVER).and_then(|word| driver_of(word)).ok_or_else(|| {
+        Failure::new(Kind::Conflict, format!("the volume `{}` is no pool of devenv's", names.pool))
+            .hint("let DEVENV_POOL name another one")
+    })?;
+    let image = program_image(context, engine).await?;
+    // Of an earlier start of the machine, or of an older devenv.
+    engine.remove_container(&names.keeper, false).await.map_err(failures::engine)?;
+    let mut arguments: Vec<String> =
+        ["__keeper", "serve", "--stay", "--root", ROOT, "--driver", driver.word()].map(str::to_owned).into();
+    let mut volumes = Vec::new();
+    if driver == Driver::Copy {
+        volumes.push((names.pool.clone(), ROOT.to_owned(), false));
+    } else {
+        let device = attach_device(engine, names, &image, &[]).await?;
+        mount_volume(engine, names, driver, &device).await?;
+        arguments.extend(["--file".to_owned(), FILE.to_owned()]);
+        volumes.push((names.mount.clone(), ROOT.to_owned(), false));
+        volumes.push((names.pool.clone(), "/file".to_owned(), false));
+    }
+    let labels = [
+        (LABEL, "keeper".to_owned()),
+        (DRIVER, driver.word().to_owned()),
+        (KEEPER_VERSION, VERSION.to_string()),
+    ];
+    let keeper = Own {
+        name: names.keeper.clone(),
+        image,
+        arguments,
+        labels: labels.map(|(key, value)| (key.to_owned(), value)).into(),
+        volumes,
+        devices: driver != Driver::Copy,
+        files: true,
+    };
+    let id = engine.create_own(&keeper).await.map_err(failures::engine)?;
+    engine.start(&id).await.map_err(|error| {
+        failures::engine(error)
+            .hint("`devenv pool check` looks at the pool's file")
+            .hint("`devenv doctor` looks at the engine")
+    })?;
+    let pool = talk(engine, names).await?.ok_or_else(|| {
+        Failure::new(Kind::Storage, format!("the keeper of the pool `{}` ended at once", names.pool))
+    })?;
+    tokio::time::timeout(PATIENCE, pool.ask(Ask::Status)).await.map_err(|_| {
+        Failure::new(Kind::Storage, format!("the keeper of the pool `{}` does not answer", names.pool))
+    })??;
+    Ok(pool)
+}
+
+/// How long a keeper may take to answer for the first time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The image that holds this program.
+pub(super) async fn program_image(context: &Context, engine: &Engine) -> Result<String, Failure> {
+    let cannot = |error: std::io::Error| {
+        Failure::new(Kind::Failed, "devenv cannot read its own program").source(error)
+    };
+    let program = own::program().map_err(cannot)?;
+    let name = format!("{REPOSITORY}:{}", program.build);
+    if !engine.has_image(&name).await.map_err(failures::engine)? {
+        let subject = "keeper";
+        context
+            .events
+            .tell(Event::Started { subject: subject.to_owned(), doing: "making its image".to_owned() });
+        let began = Instant::now();
+        let tar = tokio::task::spawn_blocking(move || program.tar("devenv")).await;
+        let tar = tar.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(cannot)?;
+        let tree = stream::iter([Ok(Bytes::from(tar))]);
+        engine.import_program(&name, tree).await.map_err(failures::engine)?;
+        let outcome = "its image is made".to_owned();
+        context.events.tell(Event::Done { subject: subject.to_owned(), outcome, took: began.elapsed() });
+    }
+    Ok(name)
+}
