@@ -1,11 +1,14 @@
 //! Waits until a container is healthy, done, or up, and says why when it will never be.
 
+use std::time::Duration;
+
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 
 use super::Engine;
 use super::error::{Doing, Error};
+use super::stream::Command;
 use super::watch::Watch;
 use crate::plan::Goal;
 
@@ -42,6 +45,9 @@ enum Verdict {
     NotYet,
 }
 
+/// How long after a health check that did not pass it is asked again.
+const BETWEEN_PROBES: Duration = Duration::from_millis(20);
+
 impl Engine {
     /// Waits until the container reaches the goal. `Ok(Err(_))` means that it never will.
     pub async fn reach(
@@ -61,6 +67,49 @@ impl Engine {
             }
             let id = inspected.id.as_deref().unwrap_or(container);
             listener.next(id).await?;
+        }
+    }
+
+    /// The same, sooner: the container's own health check is asked right away and again and again, instead of only
+    /// when the engine's interval is over.
+    pub async fn reach_soon(
+        &self,
+        watch: &Watch,
+        container: &str,
+        goal: Goal,
+    ) -> Result<Result<Reached, Unreached>, Error> {
+        if !matches!(goal, Goal::Ready | Goal::Healthy) {
+            return self.reach(watch, container, goal).await;
+        }
+        tokio::select! {
+            reached = self.reach(watch, container, goal) => reached,
+            () = self.passes(container) => Ok(Ok(Reached::Healthy)),
+        }
+    }
+
+    /// Ends when a container's health check has passed; never where there is none, or it cannot be run.
+    async fn passes(&self, container: &str) {
+        let test = match self.inspect(container).await {
+            Ok(inspected) => inspected.config.and_then(|config| config.healthcheck?.test).unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        // Docker Engine API, `HealthConfig.Test`.
+        let argv: Vec<String> = match test.split_first() {
+            Some((kind, rest)) if kind == "CMD" => rest.to_vec(),
+            Some((kind, rest)) if kind == "CMD-SHELL" => {
+                ["/bin/sh".to_owned(), "-c".to_owned()].into_iter().chain(rest.iter().cloned()).collect()
+            }
+            _ => return std::future::pending().await,
+        };
+        let command = Command { argv, ..Command::default() };
+        loop {
+            if let Ok(Some(mut attached)) = self.exec(container, &command).await {
+                while attached.output.next().await.is_some() {}
+                if self.exit_code(&attached.what).await.is_ok_and(|code| code == 0) {
+                    return;
+                }
+            }
+            tokio::time::sleep(BETWEEN_PROBES).await;
         }
     }
 

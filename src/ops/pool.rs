@@ -247,6 +247,10 @@ async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Want
             }
             Err(failure) => {
                 engine.remove_container(&names.keeper, false).await.map_err(failures::engine)?;
+                if driver != Driver::Copy {
+                    // A loop device would keep the file's blocks after it is gone.
+                    let _ = run_on_file(engine, names, &image, "detach", &[]).await;
+                }
                 engine.forget_volume(&names.mount).await.map_err(failures::engine)?;
                 engine.forget_volume(&names.pool).await.map_err(failures::engine)?;
                 // A full disk is full for every driver.
@@ -289,9 +293,24 @@ async fn attach_device(
     image: &str,
     words: &[String],
 ) -> Result<String, Failure> {
-    let mut arguments: Vec<String> = ["__keeper", "attach", "--file", FILE].map(str::to_owned).into();
+    let out = run_on_file(engine, names, image, "attach", words).await?;
+    let attached: Attached = serde_json::from_str(&out).map_err(|error| {
+        Failure::new(Kind::Storage, "the keeper said what was not understood").source(error)
+    })?;
+    Ok(attached.device)
+}
+
+/// Lets a container of ours do something with the pool's file; gives what it said.
+async fn run_on_file(
+    engine: &Engine,
+    names: &Names,
+    image: &str,
+    act: &str,
+    words: &[String],
+) -> Result<String, Failure> {
+    let mut arguments: Vec<String> = ["__keeper", act, "--file", FILE].map(str::to_owned).into();
     arguments.extend_from_slice(words);
-    let name = format!("{}-attach", names.pool);
+    let name = format!("{}-{act}", names.pool);
     // Of a command that was killed.
     engine.remove_container(&name, false).await.map_err(failures::engine)?;
     let own = Own {
@@ -303,14 +322,11 @@ async fn attach_device(
         ..Own::default()
     };
     let (code, out, said) = engine.run_own(&own, |_| ()).await.map_err(failures::engine)?;
-    if code != 0 {
-        let failure = Failure::new(Kind::Storage, format!("the pool `{}`: {}", names.pool, said.trim()));
-        return Err(failure);
+    if code == 0 {
+        Ok(out)
+    } else {
+        Err(Failure::new(Kind::Storage, format!("the pool `{}`: {}", names.pool, said.trim())))
     }
-    let attached: Attached = serde_json::from_str(&out).map_err(|error| {
-        Failure::new(Kind::Storage, "the keeper said what was not understood").source(error)
-    })?;
-    Ok(attached.device)
 }
 
 /// The volume by which the engine mounts the pool. It names a loop device, which has another number after a restart

@@ -126,7 +126,8 @@ pub(super) async fn start_again(
         ..Options::for_run("", true, false, PATIENCE)
     };
     let plan = up::plan(&subject.project, &observed, &wishes(&options))?;
-    let hands = Hands::new(context, engine.clone(), subject, &observed, PATIENCE).bound(bindings.clone());
+    let hands =
+        Hands::new(context, engine.clone(), subject, &observed, PATIENCE).bound(bindings.clone()).soon();
     hands.is_possible(&plan).await?;
     apply(&plan, &hands, &context.events).await.map(|_| ())
 }
@@ -224,6 +225,8 @@ pub struct Hands<'a> {
     wait_timeout: Duration,
     /// What [`Act::Prepare`] works on.
     stack: Option<(Stack, Skip)>,
+    /// Whether health checks are asked without waiting for the engine's intervals.
+    soon: bool,
 }
 
 impl<'a> Hands<'a> {
@@ -243,13 +246,20 @@ impl<'a> Hands<'a> {
             observed,
         );
         let watch = engine.watch(&subject.project.name);
-        Self { context, engine, deployment, watch, wait_timeout, stack: None }
+        Self { context, engine, deployment, watch, wait_timeout, stack: None, soon: false }
     }
 
     /// Lets it prepare the database of a stack.
     #[must_use]
     fn preparing(mut self, stack: Option<Stack>, skip: Skip) -> Self {
         self.stack = stack.map(|stack| (stack, skip));
+        self
+    }
+
+    /// Asks health checks without waiting for the engine's intervals.
+    #[must_use]
+    pub(super) fn soon(mut self) -> Self {
+        self.soon = true;
         self
     }
 
@@ -300,8 +310,14 @@ impl<'a> Hands<'a> {
         let mut word = "ready";
         for (id, name) in self.deployment.containers_of(service) {
             let failed = |why: &Unreached| failures::unreached(service, &name, goal, why, needed_by);
-            let reached = tokio::time::timeout(self.wait_timeout, self.engine.reach(&self.watch, &id, goal));
-            let reached = match reached.await {
+            let reach = async {
+                if self.soon {
+                    self.engine.reach_soon(&self.watch, &id, goal).await
+                } else {
+                    self.engine.reach(&self.watch, &id, goal).await
+                }
+            };
+            let reached = match tokio::time::timeout(self.wait_timeout, reach).await {
                 Ok(reached) => reached.map_err(|error| failures::step("waited for", &name, error))?,
                 Err(_) => {
                     let why = self.engine.explain_delay(&id).await.map_err(failures::engine)?;

@@ -14,10 +14,10 @@ use crate::engine::own::Own;
 use crate::lineage::{Branch, Changes, Record, State};
 use crate::ops::pool::program_image;
 use crate::ops::{failures, up};
-use crate::plan::Observed;
 use crate::plan::data::Why;
 use crate::plan::observed::Container;
 use crate::plan::turn::Turn;
+use crate::plan::{Observed, labels};
 use crate::storage::protocol::{Answer, Ask, Reply};
 
 /// What the first branch of a project is called, unless a branch of that name is about to be made.
@@ -33,6 +33,13 @@ pub async fn adopt(branches: &mut Branches<'_>, taken: Option<&str>) -> Result<(
     first.volumes = branches.data.volumes.keys().cloned().collect();
     let names: BTreeSet<&String> = branches.data.volumes.values().collect();
     let observed = super::super::observe(&branches.engine, &branches.subject.project).await?;
+    let bound = |name: &String| {
+        let found = observed.volumes.iter().find(|volume| volume.name == *name);
+        found.is_some_and(|volume| volume.labels.contains_key(labels::BOUND))
+    };
+    if branches.data.volumes.values().any(bound) {
+        return Err(super::bind::unknown(&branches.environment));
+    }
     let plain: BTreeMap<String, String> = branches
         .data
         .volumes
@@ -98,7 +105,7 @@ pub(super) async fn rebind(branches: &Branches<'_>, detail: &Value) -> Result<()
     let mut removed = false;
     for (key, name) in &branches.data.volumes {
         let Some(volume) = observed.volumes.iter().find(|volume| volume.name == *name) else { continue };
-        if volume.labels.contains_key(crate::plan::labels::BOUND) {
+        if volume.labels.contains_key(labels::BOUND) {
             continue;
         }
         // Only what was copied: another tool may have made a volume anew meanwhile.

@@ -76,6 +76,15 @@ pub async fn bind(
     ready(&mut branches, branch).await
 }
 
+/// The volumes are of a branch, and no record says of which.
+pub(super) fn unknown(environment: &str) -> Failure {
+    Failure::new(
+        Kind::Data,
+        format!("the volumes of `{environment}` hold data of a branch that the records do not know"),
+    )
+    .hint("`devenv state rebuild` makes the records again from the pool")
+}
+
 /// The bindings of an environment that stands on `branch`; fails when data of it is gone.
 pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result<Bindings, Failure> {
     let wanted: Vec<String> = branches.data.volumes.keys().cloned().collect();

@@ -1,5 +1,7 @@
 //! `db branch create`: a writable copy, in the time of a snapshot.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use super::capture::Capture;
@@ -59,6 +61,7 @@ pub async fn create(context: &Context, options: &Options) -> Result<Created, Fai
 /// Copies, and makes the copy known.
 async fn make(branches: &mut Branches<'_>, options: &Options) -> Result<(Branch, String), Failure> {
     let source = source(&branches.lineage, &branches.environment, options.from.as_deref())?;
+    let began = Instant::now();
     let (id, fork) = (new_id()?, new_id()?);
     let detail = json!({ "branch": id, "fork": fork });
     let pool = branches.pool().await?;
@@ -130,8 +133,8 @@ async fn make(branches: &mut Branches<'_>, options: &Options) -> Result<(Branch,
     branches.finish(intent, &changes).await?;
     failpoint!("branch:create:committed");
     let outcome = format!("made from {}", source.name);
-    let took = std::time::Duration::from_secs(u64::try_from(now() - created).unwrap_or(0));
-    branches.context.events.tell(Event::Done { subject: format!("Branch {}", branch.name), outcome, took });
+    let took = began.elapsed();
+    branches.context.events.tell(Event::Done { subject: format!("branch {}", branch.name), outcome, took });
     Ok((branch, source.name))
 }
 

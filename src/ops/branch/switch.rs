@@ -1,6 +1,7 @@
 //! `db branch switch`: the services go on, on other data. Their containers stay as they are: what they mount leads
 //! through one link in the pool, which is turned while those that have it mounted are stopped.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::ops::up::Hands;
 use crate::ops::{Context, failures};
 use crate::plan::observed::Container;
 use crate::plan::turn::{self, Turn};
-use crate::plan::{Observed, down};
+use crate::plan::{Observed, Order, down};
 use crate::storage::protocol::Ask;
 
 /// How long services may take to be ready on their new data.
@@ -69,7 +70,7 @@ impl Branches<'_> {
         let services = self.on_other_data(intent, detail, &branch.data.clone(), changes).await?;
         let took = began.elapsed();
         self.context.events.tell(Event::Done {
-            subject: format!("Branch {}", branch.name),
+            subject: format!("branch {}", branch.name),
             outcome: "current".to_owned(),
             took,
         });
@@ -114,7 +115,8 @@ impl Branches<'_> {
         Ok(services)
     }
 
-    /// Stops or starts services of the environment, as `devenv stop` and `devenv start` do.
+    /// Stops or starts services of the environment that have its data mounted, all at once. A service that cannot be
+    /// started before another one is there is started again after it.
     pub async fn turn(
         &self,
         containers: &[Container],
@@ -124,14 +126,34 @@ impl Branches<'_> {
         if services.is_empty() {
             return Ok(());
         }
+        let unordered: BTreeMap<String, BTreeSet<String>> =
+            services.iter().map(|service| (service.clone(), BTreeSet::new())).collect();
+        let at_once = Order::from_edges(unordered, &[], true);
         let mut observed = Observed { containers: containers.to_vec(), ..Observed::default() };
         if *turn == Turn::Start {
             observed.containers =
                 self.engine.containers(&self.environment).await.map_err(failures::engine)?;
         }
-        let order = down::order(Some(&self.subject.project), &observed);
-        let plan = turn::plan(&observed, &order, services, turn, None, *turn == Turn::Start);
-        let hands = Hands::new(self.context, self.engine.clone(), &self.subject, &observed, PATIENCE);
+        match self.turn_in(&at_once, &observed, services, turn).await {
+            Err(failure) if *turn == Turn::Start && failure.kind == Kind::Unhealthy => {
+                observed.containers =
+                    self.engine.containers(&self.environment).await.map_err(failures::engine)?;
+                let ordered = down::order(Some(&self.subject.project), &observed);
+                self.turn_in(&ordered, &observed, services, turn).await
+            }
+            other => other,
+        }
+    }
+
+    async fn turn_in(
+        &self,
+        order: &Order,
+        observed: &Observed,
+        services: &[String],
+        turn: &Turn,
+    ) -> Result<(), Failure> {
+        let plan = turn::plan(observed, order, services, turn, None, *turn == Turn::Start);
+        let hands = Hands::new(self.context, self.engine.clone(), &self.subject, observed, PATIENCE).soon();
         apply(&plan, &hands, &self.context.events).await.map(|_| ())
     }
 }
