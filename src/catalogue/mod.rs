@@ -19,9 +19,6 @@ mod read;
 mod schema;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -306,3 +303,6 @@ impl Catalogue {
         Error::of(&self.path, error)
     }
 }
+
+#[cfg(test)]
+mod tests;
