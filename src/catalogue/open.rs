@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::error::User;
@@ -58,7 +58,7 @@ pub(super) async fn mend(folder: &Path, steps: &[&'static str]) -> Result<Opened
 /// With nobody else at it: makes, migrates or mends the file.
 async fn slowly(folder: &Path, steps: &[&'static str]) -> Result<Opened, Error> {
     let path = file_in(folder);
-    let _lock = lock(&folder.join("catalogue.lock"), &path).await?;
+    let _lock = lock(&folder.join("catalogue.lock"), &path, PATIENCE).await?;
     let mut seen = look(&path, steps)?;
     if let Look::Damaged(Sign::LogLost | Sign::Truncated) = seen {
         // Another process that closes the file at this moment leaves the same sign for an instant.
@@ -88,20 +88,34 @@ async fn slowly(folder: &Path, steps: &[&'static str]) -> Result<Opened, Error> 
 /// Connects to a file that has no sign of damage, reads all of it, and brings it to the latest version.
 async fn whole(path: &Path, steps: &[&'static str]) -> Result<SqliteConnection, Error> {
     let (mut connection, latest) = connect(path, steps).await?;
+    match check_and_migrate(&mut connection, path, steps, latest).await {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            close(connection).await;
+            Err(error)
+        }
+    }
+}
+
+async fn check_and_migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    steps: &[&'static str],
+    latest: bool,
+) -> Result<(), Error> {
     let cannot = |source| Error::of(path, source);
     let report: Vec<String> =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_all(&mut connection).await.map_err(cannot)?;
+        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_all(&mut *connection).await.map_err(cannot)?;
     if report.first().is_none_or(|line| line != "ok") {
-        close(connection).await;
         let source = report.into_iter().next().unwrap_or_default().into();
         return Err(Error::Damaged { path: path.to_owned(), source });
     }
     if !latest {
-        let version = schema::version(&mut connection).await.map_err(cannot)?;
-        schema::back_up(&mut connection, path, version).await?;
-        schema::migrate(&mut connection, steps).await.map_err(cannot)?;
+        let version = schema::version(connection).await.map_err(cannot)?;
+        schema::back_up(connection, path, version).await?;
+        schema::migrate(connection, steps).await.map_err(cannot)?;
     }
-    Ok(connection)
+    Ok(())
 }
 
 pub(super) async fn close(connection: SqliteConnection) {
@@ -216,12 +230,30 @@ fn newer(path: &Path, found: i64, steps: &[&str]) -> Result<(), Error> {
 
 /// Connects to a file that is there, and says whether it is of the latest version.
 async fn connect(path: &Path, steps: &[&'static str]) -> Result<(SqliteConnection, bool), Error> {
+    // Connecting reads nothing of the file yet.
+    let options = options(path);
+    let mut connection = options.connect().await.map_err(|source| Error::of(path, source))?;
+    match settle(&mut connection, path, steps).await {
+        Ok(latest) => Ok((connection, latest)),
+        Err(error) => {
+            // What closes later could take the log of the next file for its own.
+            close(connection).await;
+            Err(error)
+        }
+    }
+}
+
+async fn settle(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    steps: &[&'static str],
+) -> Result<bool, Error> {
     let cannot = |source| Error::of(path, source);
-    let mut connection = options(path).connect().await.map_err(cannot)?;
+    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.map_err(cannot)?;
     // The newest version may still be in the log, where the header does not show it.
     let question = "SELECT user_version, (SELECT count(*) FROM sqlite_schema WHERE type = 'table') \
                     FROM pragma_user_version";
-    let row = sqlx::raw_sql(question).fetch_one(&mut connection).await.map_err(cannot)?;
+    let row = sqlx::raw_sql(question).fetch_one(connection).await.map_err(cannot)?;
     let (version, tables): (i64, i64) =
         row.try_get(0).and_then(|version| Ok((version, row.try_get(1)?))).map_err(cannot)?;
     newer(path, version, steps)?;
@@ -229,17 +261,14 @@ async fn connect(path: &Path, steps: &[&'static str]) -> Result<(SqliteConnectio
         let source = "it has no tables".into();
         return Err(Error::Damaged { path: path.to_owned(), source });
     }
-    Ok((connection, version == schema::latest(steps)))
+    Ok(version == schema::latest(steps))
 }
 
+/// What is set in every connection: readers and one writer at once, and every commit on the disk.
+const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(PATIENCE)
-        .disable_statement_logging()
+    SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE).disable_statement_logging()
 }
 
 /// Makes a new file, whole at once.
@@ -259,6 +288,7 @@ async fn make(path: &Path, steps: &[&'static str]) -> Result<(), Error> {
     made.map_err(|source| Error::io("make", &half, source))?;
     let cannot = |source| Error::of(&half, source);
     let mut connection = options(&half).connect().await.map_err(cannot)?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(cannot)?;
     schema::migrate(&mut connection, steps).await.map_err(cannot)?;
     // Closing writes the log into the file and takes it away.
     connection.close().await.map_err(cannot)?;
@@ -294,7 +324,7 @@ fn set_aside(path: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Held until dropped; the kernel frees it when the process ends.
-async fn lock(path: &Path, of: &Path) -> Result<File, Error> {
+pub(super) async fn lock(path: &Path, of: &Path, patience: Duration) -> Result<File, Error> {
     let cannot = |source: io::Error| Error::io("lock", path, source);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -308,7 +338,7 @@ async fn lock(path: &Path, of: &Path) -> Result<File, Error> {
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, attempt).await {
+    match tokio::time::timeout(patience, attempt).await {
         Ok(locked) => locked.map(|()| file),
         Err(_) => Err(Error::Busy { path: of.to_owned(), source: None }),
     }
