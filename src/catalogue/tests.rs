@@ -125,6 +125,7 @@ async fn what_is_written_comes_back() {
     let opened = Catalogue::open(folder.path()).await.unwrap();
     assert!(opened.fresh && opened.repaired.is_none());
     opened.catalogue.apply(&all()).await.unwrap();
+    opened.catalogue.settle().await.unwrap();
     opened.catalogue.close().await;
 
     let opened = Catalogue::open(folder.path()).await.unwrap();
@@ -310,4 +311,56 @@ async fn another_users_folder_is_left_alone() {
     let told = Catalogue::open(folder.path()).await.unwrap_err().to_string();
     assert!(told.starts_with(&folder.path().display().to_string()), "{told}");
     assert!(told.ends_with(" belongs to user `nobody`, not to user `root`"), "{told}");
+}
+
+/// Runs `work` as a user who is nobody; `false` when we may not become one.
+fn as_nobody(work: impl AsyncFnOnce() + Send + 'static) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    // The kernel keeps users by thread, and threads started here have this one's.
+    let thread = std::thread::spawn(move || {
+        rustix::thread::set_thread_groups(&[]).unwrap();
+        let nobody = rustix::process::Uid::from_raw(65534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work());
+    });
+    thread.join().unwrap();
+    true
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_told_with_its_owner() {
+    let folder = folder();
+    let nobody = Some(65534);
+    let here = folder.path().to_owned();
+    std::os::unix::fs::chown(&here, nobody, nobody).unwrap_or_default();
+    as_nobody(async move || {
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let told = async |expected: &str| {
+            let error = Catalogue::open(&here).await.unwrap_err();
+            assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+            assert_eq!(error.kind(), Kind::Unreachable);
+            let message = error.to_string().replace(&here.display().to_string(), "HERE");
+            assert_eq!(message, expected);
+        };
+        let file = here.join("catalogue.db");
+        drop(Catalogue::open(&here).await.unwrap());
+        mode(&here, 0o500);
+        told("HERE cannot be written; it belongs to user `nobody`").await;
+        mode(&here, 0o000);
+        told("HERE cannot be written; it belongs to user `nobody`").await;
+        mode(&here, 0o700);
+        for refusing in [0o400, 0o000] {
+            mode(&file, refusing);
+            told("HERE/catalogue.db cannot be written; it belongs to user `nobody`").await;
+        }
+        mode(&file, 0o600);
+        // A folder that cannot be made.
+        let error = Catalogue::open(Path::new("/proc/1/devenv")).await.unwrap_err();
+        assert!(matches!(error, Error::Denied { .. } | Error::Io { .. }), "{error:?}");
+        assert!(Catalogue::open(&here).await.unwrap().repaired.is_none());
+    });
 }

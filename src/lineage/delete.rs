@@ -89,7 +89,7 @@ impl Lineage {
         Ok(self.without(&why, by))
     }
 
-    /// Whether a branch may be deleted or have its data replaced by somebody who did not name it as protected.
+    /// Whether a branch may be deleted: it is not protected, and no environment stands on it.
     pub fn may_go(&self, branch: &Branch) -> Result<(), Error> {
         if branch.protected {
             return Err(Error::Protected { name: branch.name.clone() });

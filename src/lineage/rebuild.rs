@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(rebuilt.projects, [shop()]);
         assert_eq!(rebuilt.sequence, 5);
         assert_eq!(rebuilt.lineages["shop"], lineage);
-        assert_eq!(difference(&lineage, &rebuilt.lineages["shop"]), [""; 0]);
+        assert_eq!(difference(("a", &lineage), ("b", &rebuilt.lineages["shop"])), [""; 0]);
         assert_eq!(rebuild(&[], &BTreeMap::new()), Rebuilt::default());
     }
 
@@ -324,15 +324,15 @@ mod tests {
         let there =
             sketch::lineage("main protected\nlogin expires=5\ns: main fork\nt: main asked\ndev @ login");
         assert_eq!(
-            difference(&here, &there),
+            difference(("the catalogue", &here), ("the pool", &there)),
             [
-                "branch `login`: its parent is `main` in the first and none in the second",
-                "branch `login`: its end is never in the first and at 5 in the second",
-                "branch `main`: its protection is off in the first and on in the second",
-                "branch `only-here` is only in the first",
-                "snapshot `s`: its reason is asked in the first and fork in the second",
-                "snapshot `t` is only in the second",
-                "environment `dev`: its branch is `main` in the first and `login` in the second",
+                "branch `login`: its parent is `main` in the catalogue and none in the pool",
+                "branch `login`: its end is never in the catalogue and at 5 in the pool",
+                "branch `main`: its protection is off in the catalogue and on in the pool",
+                "branch `only-here` is only in the catalogue",
+                "snapshot `s`: its reason is asked in the catalogue and fork in the pool",
+                "snapshot `t` is only in the pool",
+                "environment `dev`: its branch is `main` in the catalogue and `login` in the pool",
             ]
         );
     }

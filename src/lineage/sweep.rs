@@ -44,7 +44,7 @@ impl<'a> Tick<'a> {
     #[must_use]
     pub fn jump(&self) -> Option<Seconds> {
         let passed = self.by.now.saturating_sub(self.last_seen?);
-        (passed > JUMP || passed < -BACK).then_some(passed)
+        (!(-BACK..=JUMP).contains(&passed)).then_some(passed)
     }
 }
 
