@@ -19,9 +19,6 @@ mod read;
 mod schema;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -45,16 +42,18 @@ pub struct Catalogue {
 pub struct Opened {
     /// It.
     pub catalogue: Catalogue,
-    /// What was wrong with the file, if a fresh one had to take its place: the records are to be made again.
+    /// What was wrong with the file, if a fresh one had to take its place in this moment.
     pub repaired: Option<Damage>,
-    /// Whether it was made just now. If the pool has data all the same, the records are to be made again too.
+    /// The file was made by this command or another one, and nobody has looked yet whether the pool has data all the
+    /// same, from which the records are to be made again. So it stays, even if this command is killed, until
+    /// [`Catalogue::replace`] or [`Catalogue::settle`].
     pub fresh: bool,
 }
 
 impl Opened {
-    fn well(connection: SqliteConnection, path: PathBuf) -> Self {
+    fn of(connection: SqliteConnection, path: PathBuf, fresh: bool, repaired: Option<Damage>) -> Self {
         let catalogue = Catalogue { connection: Mutex::new(connection), path };
-        Self { catalogue, repaired: None, fresh: false }
+        Self { catalogue, repaired, fresh }
     }
 }
 
@@ -70,22 +69,16 @@ pub struct Damage {
 /// A sign of damage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Sign {
-    /// It is none of our databases.
-    #[error("it is not a catalogue")]
-    NotOurs,
     /// It has nothing in it.
     #[error("it is empty")]
     Empty,
-    /// Its end is missing.
-    #[error("its end is missing")]
-    Truncated,
     /// Its log is there and it is not.
     #[error("it is gone, and its log is there")]
     Missing,
     /// Its log is gone without having been written into it.
     #[error("its log is gone")]
     LogLost,
-    /// SQLite found it so.
+    /// What SQLite said when it read it.
     #[error("{0}")]
     Corrupt(String),
 }
@@ -276,7 +269,7 @@ impl Catalogue {
     }
 
     /// Puts these records in the place of all that there are. What was begun and what was done stays, and sequence
-    /// numbers go on behind `sequence`.
+    /// numbers go on behind `sequence`. The file is not fresh any more.
     pub async fn replace(
         &self,
         projects: &[Project],
@@ -295,9 +288,15 @@ impl Catalogue {
             write::clear(&mut transaction).await?;
             write::changes(&mut transaction, &changes).await?;
             write::beyond(&mut transaction, sequence).await?;
+            write::not_new(&mut transaction).await?;
             transaction.commit().await
         };
         write.await.map_err(|error| self.failed(error))
+    }
+
+    /// The pool was looked at: there is nothing that the records would have to be made again from.
+    pub async fn settle(&self) -> Result<(), Error> {
+        write::not_new(&mut *self.connection.lock().await).await.map_err(|error| self.failed(error))
     }
 
     /// Takes the right to write at once, so that two that read and then write do not meet half way.
@@ -312,3 +311,6 @@ impl Catalogue {
         Error::of(&self.path, error)
     }
 }
+
+#[cfg(test)]
+mod tests;

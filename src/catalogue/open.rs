@@ -1,17 +1,21 @@
 //! Opening: quickly when all is well, and with a fresh file when it is not.
 //!
-//! A look at the header and at which files are there costs microseconds and finds most damage; only when there is
-//! a sign of it, or SQLite itself stumbles, is the file read as a whole. What is damaged is kept beside the fresh
-//! file. Making, migrating and mending happen under a lock between processes; the file appears whole, by a rename,
-//! so that an empty one is always damage.
+//! A look at which files are there costs microseconds; the rest is SQLite's to find. Only when there is a sign of
+//! damage is the file read as a whole. What is damaged is kept beside the fresh file. Making, migrating and mending
+//! happen under a lock between processes; the file appears whole, by a rename, so that an empty one is always
+//! damage.
+//!
+//! Nothing here opens the file but SQLite: closing a file frees all locks that this process has on it
+//! (<https://sqlite.org/howtocorrupt.html>, 2.2).
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use rustix::fs::Access;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::error::User;
@@ -37,71 +41,84 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 pub(super) async fn open(folder: &Path, steps: &[&'static str]) -> Result<Opened, Error> {
     prepare(folder)?;
     let path = file_in(folder);
-    if look(&path, steps)? == Look::Well {
+    if look(&path)? == Look::Well {
         match connect(&path, steps).await {
-            Ok((connection, true)) => return Ok(Opened::well(connection, path)),
-            Ok((connection, false)) => {
-                close(connection).await;
+            Ok((connection, state)) if state.latest => {
+                return Ok(Opened::of(connection, path, state.fresh, None));
             }
+            Ok((connection, _)) => close(connection).await,
             Err(Error::Damaged { .. }) => {}
             Err(other) => return Err(other),
         }
     }
-    slowly(folder, steps).await
+    mend(folder, steps).await
 }
 
-/// Looks whether the file of an open catalogue is damaged, and makes a fresh one if it is.
+/// With nobody else at it: makes, migrates or mends the file, whichever it needs.
 pub(super) async fn mend(folder: &Path, steps: &[&'static str]) -> Result<Opened, Error> {
-    slowly(folder, steps).await
-}
-
-/// With nobody else at it: makes, migrates or mends the file.
-async fn slowly(folder: &Path, steps: &[&'static str]) -> Result<Opened, Error> {
     let path = file_in(folder);
-    let _lock = lock(&folder.join("catalogue.lock"), &path).await?;
-    let mut seen = look(&path, steps)?;
-    if let Look::Damaged(Sign::LogLost | Sign::Truncated) = seen {
+    let _lock = lock(&folder.join("catalogue.lock"), &path, PATIENCE).await?;
+    let mut seen = look(&path)?;
+    if seen == Look::Damaged(Sign::LogLost) {
         // Another process that closes the file at this moment leaves the same sign for an instant.
         tokio::time::sleep(PAUSE).await;
-        seen = look(&path, steps)?;
+        seen = look(&path)?;
     }
     let sign = match seen {
-        Look::Missing => {
-            make(&path, steps).await?;
-            let (connection, _) = connect(&path, steps).await?;
-            return Ok(Opened { fresh: true, ..Opened::well(connection, path) });
-        }
-        Look::Damaged(sign) => sign,
+        Look::Missing => None,
+        Look::Damaged(sign) => Some(sign),
         Look::Well => match whole(&path, steps).await {
-            Ok(connection) => return Ok(Opened::well(connection, path)),
-            Err(Error::Damaged { source, .. }) => Sign::Corrupt(source.to_string()),
+            Ok((connection, state)) => return Ok(Opened::of(connection, path, state.fresh, None)),
+            Err(Error::Damaged { source, .. }) => Some(Sign::Corrupt(said(&*source))),
             Err(other) => return Err(other),
         },
     };
-    let kept = set_aside(&path)?;
+    let repaired = match sign {
+        Some(sign) => Some(Damage { sign, kept: set_aside(&path)? }),
+        None => None,
+    };
     make(&path, steps).await?;
-    let (connection, _) = connect(&path, steps).await?;
-    let damage = Some(Damage { sign, kept });
-    Ok(Opened { repaired: damage, fresh: true, ..Opened::well(connection, path) })
+    let (connection, state) = connect(&path, steps).await?;
+    Ok(Opened::of(connection, path, state.fresh, repaired))
+}
+
+/// SQLite's own words.
+fn said(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let sqlx = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    sqlx.map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 /// Connects to a file that has no sign of damage, reads all of it, and brings it to the latest version.
-async fn whole(path: &Path, steps: &[&'static str]) -> Result<SqliteConnection, Error> {
-    let (mut connection, latest) = connect(path, steps).await?;
+async fn whole(path: &Path, steps: &[&'static str]) -> Result<(SqliteConnection, State), Error> {
+    let (mut connection, state) = connect(path, steps).await?;
+    match check_and_migrate(&mut connection, path, steps, state.latest).await {
+        Ok(()) => Ok((connection, state)),
+        Err(error) => {
+            close(connection).await;
+            Err(error)
+        }
+    }
+}
+
+async fn check_and_migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    steps: &[&'static str],
+    latest: bool,
+) -> Result<(), Error> {
     let cannot = |source| Error::of(path, source);
     let report: Vec<String> =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_all(&mut connection).await.map_err(cannot)?;
+        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_all(&mut *connection).await.map_err(cannot)?;
     if report.first().is_none_or(|line| line != "ok") {
-        close(connection).await;
         let source = report.into_iter().next().unwrap_or_default().into();
         return Err(Error::Damaged { path: path.to_owned(), source });
     }
     if !latest {
-        let version = schema::version(&mut connection).await.map_err(cannot)?;
-        schema::back_up(&mut connection, path, version).await?;
-        schema::migrate(&mut connection, steps).await.map_err(cannot)?;
+        let version = schema::version(connection).await.map_err(cannot)?;
+        schema::back_up(connection, path, version).await?;
+        schema::migrate(connection, steps).await.map_err(cannot)?;
     }
-    Ok(connection)
+    Ok(())
 }
 
 pub(super) async fn close(connection: SqliteConnection) {
@@ -126,8 +143,7 @@ fn prepare(folder: &Path) -> Result<(), Error> {
         fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(cannot("close to others"))?;
     }
     // SQLite writes files beside its own.
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)
-        .map_err(|errno| Error::io("write in", folder, errno.into()))
+    may(folder, Access::WRITE_OK | Access::EXEC_OK)
 }
 
 fn ours(path: &Path, found: &fs::Metadata) -> Result<(), Error> {
@@ -157,50 +173,20 @@ enum Look {
     Damaged(Sign),
 }
 
-/// The start of the header (<https://sqlite.org/fileformat.html>).
-const MAGIC: &[u8] = b"SQLite format 3\0";
-
-fn look(path: &Path, steps: &[&str]) -> Result<Look, Error> {
-    let cannot = |source| Error::io("read", path, source);
+fn look(path: &Path) -> Result<Look, Error> {
     let there = |end: &str| fs::symlink_metadata(beside(path, end)).is_ok();
-    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+    let found = match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // A log without its file would be taken for the next file's.
             let lost = there("-wal") || there("-shm");
             return Ok(if lost { Look::Damaged(Sign::Missing) } else { Look::Missing });
         }
-        Err(error) => {
-            if let Ok(found) = fs::metadata(path) {
-                ours(path, &found)?;
-            }
-            return Err(cannot(error));
-        }
-        Ok(file) => file,
+        found => found.map_err(|source| Error::io("read", path, source))?,
     };
-    let mut header = [0; 100];
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            let empty = file.metadata().is_ok_and(|found| found.len() == 0);
-            return Ok(Look::Damaged(if empty { Sign::Empty } else { Sign::Truncated }));
-        }
-        Err(error) => return Err(cannot(error)),
-    }
-    let found = file.metadata().map_err(cannot)?;
     ours(path, &found)?;
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    if !header.starts_with(MAGIC) || number(68) != schema::APPLICATION {
-        return Ok(Look::Damaged(Sign::NotOurs));
-    }
-    newer(path, i64::from(number(60)), steps)?;
-    let page = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65536,
-        size => u64::from(size),
-    };
-    let log = fs::symlink_metadata(beside(path, "-wal")).is_ok();
-    // While there is a log, the rest of the pages may still be in it.
-    if !log && found.len() < page * u64::from(number(28)) {
-        return Ok(Look::Damaged(Sign::Truncated));
+    may(path, Access::READ_OK | Access::WRITE_OK)?;
+    if found.len() == 0 {
+        return Ok(Look::Damaged(Sign::Empty));
     }
     // SQLite makes the log before its index and takes the index away before the log.
     if there("-shm") && !there("-wal") && there("-shm") {
@@ -209,37 +195,70 @@ fn look(path: &Path, steps: &[&str]) -> Result<Look, Error> {
     Ok(Look::Well)
 }
 
+fn may(path: &Path, access: Access) -> Result<(), Error> {
+    rustix::fs::access(path, access).map_err(|errno| Error::io("use", path, errno.into()))
+}
+
 fn newer(path: &Path, found: i64, steps: &[&str]) -> Result<(), Error> {
     let known = schema::latest(steps);
     if found > known { Err(Error::Newer { path: path.to_owned(), found, known }) } else { Ok(()) }
 }
 
-/// Connects to a file that is there, and says whether it is of the latest version.
-async fn connect(path: &Path, steps: &[&'static str]) -> Result<(SqliteConnection, bool), Error> {
-    let cannot = |source| Error::of(path, source);
-    let mut connection = options(path).connect().await.map_err(cannot)?;
-    // The newest version may still be in the log, where the header does not show it.
-    let question = "SELECT user_version, (SELECT count(*) FROM sqlite_schema WHERE type = 'table') \
-                    FROM pragma_user_version";
-    let row = sqlx::raw_sql(question).fetch_one(&mut connection).await.map_err(cannot)?;
-    let (version, tables): (i64, i64) =
-        row.try_get(0).and_then(|version| Ok((version, row.try_get(1)?))).map_err(cannot)?;
-    newer(path, version, steps)?;
-    if version == 0 || tables == 0 {
-        let source = "it has no tables".into();
-        return Err(Error::Damaged { path: path.to_owned(), source });
-    }
-    Ok((connection, version == schema::latest(steps)))
+/// What an open file is.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// Of the latest version.
+    latest: bool,
+    /// Made, and nobody has looked yet whether the pool has data all the same.
+    fresh: bool,
 }
 
+/// Connects to a file that is there.
+async fn connect(path: &Path, steps: &[&'static str]) -> Result<(SqliteConnection, State), Error> {
+    // Connecting reads nothing of the file yet.
+    let options = options(path);
+    let mut connection = options.connect().await.map_err(|source| Error::of(path, source))?;
+    match settle(&mut connection, path, steps).await {
+        Ok(state) => Ok((connection, state)),
+        Err(error) => {
+            // What closes later could take the log of the next file for its own.
+            close(connection).await;
+            Err(error)
+        }
+    }
+}
+
+async fn settle(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    steps: &[&'static str],
+) -> Result<State, Error> {
+    let cannot = |source| Error::of(path, source);
+    let damaged = |why: &str| Error::Damaged { path: path.to_owned(), source: why.into() };
+    // Before anything is set: a later release's file is left as it is.
+    let question = "SELECT user_version, application_id, \
+                    (SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'meta') \
+                    FROM pragma_user_version, pragma_application_id";
+    let row = sqlx::raw_sql(question).fetch_one(&mut *connection).await.map_err(cannot)?;
+    let answers = row.try_get(0).and_then(|version| Ok((version, row.try_get(1)?, row.try_get(2)?)));
+    let (version, application, tables): (i64, i64, i64) = answers.map_err(cannot)?;
+    if application != i64::from(schema::APPLICATION) {
+        return Err(damaged("it is not a catalogue"));
+    }
+    newer(path, version, steps)?;
+    if tables == 0 {
+        return Err(damaged("it has no tables"));
+    }
+    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.map_err(cannot)?;
+    let fresh = super::read::meta(connection, "new").await.map_err(cannot)?.is_some();
+    Ok(State { latest: version == schema::latest(steps), fresh })
+}
+
+/// What is set in every connection: readers and one writer at once, and every commit on the disk.
+const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(PATIENCE)
-        .disable_statement_logging()
+    SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE).disable_statement_logging()
 }
 
 /// Makes a new file, whole at once.
@@ -259,7 +278,9 @@ async fn make(path: &Path, steps: &[&'static str]) -> Result<(), Error> {
     made.map_err(|source| Error::io("make", &half, source))?;
     let cannot = |source| Error::of(&half, source);
     let mut connection = options(&half).connect().await.map_err(cannot)?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(cannot)?;
     schema::migrate(&mut connection, steps).await.map_err(cannot)?;
+    super::write::new(&mut connection).await.map_err(cannot)?;
     // Closing writes the log into the file and takes it away.
     connection.close().await.map_err(cannot)?;
     let synced = File::open(&half).and_then(|file| file.sync_all());
@@ -294,7 +315,7 @@ fn set_aside(path: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Held until dropped; the kernel frees it when the process ends.
-async fn lock(path: &Path, of: &Path) -> Result<File, Error> {
+pub(super) async fn lock(path: &Path, of: &Path, patience: Duration) -> Result<File, Error> {
     let cannot = |source: io::Error| Error::io("lock", path, source);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -308,7 +329,7 @@ async fn lock(path: &Path, of: &Path) -> Result<File, Error> {
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, attempt).await {
+    match tokio::time::timeout(patience, attempt).await {
         Ok(locked) => locked.map(|()| file),
         Err(_) => Err(Error::Busy { path: of.to_owned(), source: None }),
     }

@@ -193,6 +193,18 @@ pub(super) async fn beyond(connection: &mut SqliteConnection, sequence: i64) -> 
     Ok(())
 }
 
+/// Notes that the file was made, and that nobody has looked yet whether the pool has data all the same.
+pub(super) async fn new(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::raw_sql("INSERT INTO meta (key, value) VALUES ('new', 1)").execute(connection).await?;
+    Ok(())
+}
+
+/// It was looked at.
+pub(super) async fn not_new(connection: &mut SqliteConnection) -> Result<()> {
+    sqlx::raw_sql("DELETE FROM meta WHERE key = 'new'").execute(connection).await?;
+    Ok(())
+}
+
 pub(super) async fn see(connection: &mut SqliteConnection, now: Seconds) -> Result<()> {
     let text = "INSERT INTO meta (key, value) VALUES ('seen', ?) \
                 ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -89,7 +89,7 @@ impl Lineage {
         Ok(self.without(&why, by))
     }
 
-    /// Whether a branch may be deleted or have its data replaced by somebody who did not name it as protected.
+    /// Whether a branch may be deleted: it is not protected, and no environment stands on it.
     pub fn may_go(&self, branch: &Branch) -> Result<(), Error> {
         if branch.protected {
             return Err(Error::Protected { name: branch.name.clone() });
@@ -191,5 +191,135 @@ impl Lineage {
             self.free_branch_name(name)?;
         }
         Ok(Branch { name: name.to_owned(), ..branch.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sketch;
+    use super::*;
+
+    const BY: By<'_> = By { now: 100, command: "devenv db branch delete" };
+
+    const FAMILY: &str = "
+        main
+          login
+            login-fix
+              deep
+            careful protected
+          search
+            there
+        s1: main fork
+        dev @ there";
+
+    fn deleted(names: &[&str], children: Children) -> String {
+        let lineage = sketch::lineage(FAMILY);
+        match lineage.delete(names, children, BY) {
+            Ok(deletion) => {
+                sketch::tree(&lineage.after(&deletion.changes)).lines().collect::<Vec<_>>().join(" ")
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn children_are_kept_unless_asked() {
+        let table = [
+            // Deleted ones keep their place, the children of one that is deleted go up.
+            (&["login-fix"][..], Children::Keep, "main ├─ login │  ├─ (login-fix) │  ├─ deep │  └─ careful"),
+            (&["login"], Children::Keep, "main ├─ (login) ├─ login-fix │  └─ deep ├─ careful"),
+            (&["login", "login-fix"], Children::Keep, "main ├─ (login) │  └─ (login-fix) ├─ deep ├─ careful"),
+            (
+                &["main"],
+                Children::Keep,
+                "(main) login ├─ login-fix │  └─ deep └─ careful search └─ there s1:",
+            ),
+            (&["login-fix"], Children::Refuse, "branch `login-fix` has deep made from it"),
+            (&["login-fix", "deep"], Children::Refuse, "main ├─ login │  ├─ (login-fix) │  │  └─ (deep)"),
+            (&["login-fix"], Children::Cascade, "main ├─ login │  ├─ (login-fix) │  │  └─ (deep)"),
+            (&["login"], Children::Cascade, "branch `careful` is protected"),
+            (&["careful"], Children::Keep, "branch `careful` is protected"),
+            (&["there"], Children::Keep, "branch `there` is the current one of dev"),
+            (&["search"], Children::Cascade, "branch `there` is the current one of dev"),
+            (&["deep", "nothing"], Children::Keep, "no such branch: `nothing`"),
+        ];
+        for (names, children, expected) in table {
+            let answer = deleted(names, children);
+            assert!(answer.starts_with(expected), "{names:?} {children:?}\n{answer}\n{expected}");
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_is_told_once_and_written_once() {
+        let lineage = sketch::lineage(FAMILY);
+        let deletion = lineage.delete(&["login-fix", "login-fix-id"], Children::Cascade, BY).unwrap();
+        assert_eq!(
+            sketch::told(&deletion.changes),
+            "Delete branch login-fix: asked for\nDelete branch deep: asked for\n"
+        );
+        assert_eq!(deletion.changes.put_branches.len(), 2);
+        assert_eq!(deletion.changes.audit[0].command, BY.command);
+    }
+
+    #[test]
+    fn a_middle_one_of_a_long_chain_goes() {
+        let text: String = (0..50).map(|number| format!("{}b{number}\n", " ".repeat(number))).collect();
+        let lineage = sketch::lineage(&text);
+        let deletion = lineage.delete(&["b25"], Children::Keep, BY).unwrap();
+        assert_eq!(deletion.moved.len(), 1);
+        let after = lineage.after(&deletion.changes);
+        assert_eq!(after.branches["b26-id"].parent.as_deref(), Some("b24-id"));
+        assert_eq!(after.ancestors("b49-id").len(), 48);
+    }
+
+    #[test]
+    fn a_deleted_one_can_be_had_back() {
+        let lineage = sketch::lineage(
+            "main
+               gone deleted=5
+                 login deleted=6 expires=50
+               login deleted=7",
+        );
+        let (back, changes) = lineage.undelete("login", None, BY).unwrap();
+        assert_eq!((back.parent.as_deref(), back.expires, back.state), (Some("main-id"), None, State::Ready));
+        assert_eq!(sketch::told(&changes), "Undelete branch login: asked for\n");
+        let mut after = lineage.after(&changes);
+        assert!(after.undelete("login", None, BY).is_err());
+        after.branches.insert(
+            "other".to_owned(),
+            Branch { id: "other".to_owned(), state: State::Deleted { at: 9 }, ..back.clone() },
+        );
+        assert_eq!(
+            after.undelete("login", None, BY).unwrap_err(),
+            Error::NameTaken { sort: Sort::Branch, name: "login".to_owned(), id: "login-id".to_owned() }
+        );
+        assert_eq!(after.undelete("login", Some("login-2"), BY).unwrap().0.name, "login-2");
+        assert!(after.undelete("login", Some("a b"), BY).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_that_a_branch_began_as_stays() {
+        let lineage = sketch::lineage(
+            "main
+               login from=f
+               named from=before
+             f: main fork
+             before: main asked expires=5",
+        );
+        let told = lineage.delete_snapshot("f", BY).unwrap_err().to_string();
+        assert_eq!(told, "snapshot `f` is where login began");
+        let after = lineage.after(&lineage.delete_snapshot("before", BY).unwrap());
+        assert_eq!(after.snapshots["before-id"].state, State::Deleted { at: 100 });
+        let (back, _) = after.undelete_snapshot("before", Some("earlier"), BY).unwrap();
+        assert_eq!((back.name.as_str(), back.expires, back.state), ("earlier", None, State::Ready));
+    }
+
+    #[test]
+    fn a_new_name_is_nobody_elses() {
+        let lineage = sketch::lineage("main\n  login");
+        assert_eq!(lineage.rename("login", "Login").unwrap().name, "Login");
+        assert_eq!(lineage.rename("login", "login").unwrap().name, "login");
+        assert!(lineage.rename("login", "main").is_err());
+        assert!(lineage.rename("login", "-x").is_err());
     }
 }

@@ -4,21 +4,40 @@ use std::collections::BTreeMap;
 
 use super::{Branch, Lineage, Snapshot, State};
 
-/// What `here` says otherwise than `there`, as sentences; the callers know what to call the two.
+/// What one account says otherwise than the other, as sentences; each comes with what it is called, as in
+/// `the catalogue`.
 #[must_use]
-pub fn difference(here: &Lineage, there: &Lineage) -> Vec<String> {
+pub fn difference((first, here): (&str, &Lineage), (second, there): (&str, &Lineage)) -> Vec<String> {
     let mut told = Vec::new();
+    let called_so = (first, second);
     let names = |lineage: &Lineage| -> BTreeMap<String, String> {
         lineage.branches.values().map(|branch| (branch.id.clone(), branch.name.clone())).collect()
     };
     let mut known = names(there);
     known.extend(names(here));
-    compare(&here.branches, &there.branches, &mut told, "branch", |it| &it.name, |it| facts(it, &known));
-    compare(&here.snapshots, &there.snapshots, &mut told, "snapshot", |it| &it.name, |it| held(it, &known));
+    compare(
+        &here.branches,
+        &there.branches,
+        &mut told,
+        called_so,
+        "branch",
+        |it| &it.name,
+        |it| facts(it, &known),
+    );
+    compare(
+        &here.snapshots,
+        &there.snapshots,
+        &mut told,
+        called_so,
+        "snapshot",
+        |it| &it.name,
+        |it| held(it, &known),
+    );
     compare(
         &here.environments,
         &there.environments,
         &mut told,
+        called_so,
         "environment",
         |it| &it.name,
         |it| vec![("branch", called(&known, Some(&it.branch)))],
@@ -30,27 +49,25 @@ fn compare<T>(
     here: &BTreeMap<String, T>,
     there: &BTreeMap<String, T>,
     told: &mut Vec<String>,
+    (first, second): (&str, &str),
     sort: &str,
     name: impl Fn(&T) -> &str,
     facts: impl Fn(&T) -> Vec<(&'static str, String)>,
 ) {
     for (id, it) in here {
         let Some(other) = there.get(id) else {
-            told.push(format!("{sort} `{}` is only in the first", name(it)));
+            told.push(format!("{sort} `{}` is only in {first}", name(it)));
             continue;
         };
         for ((what, a), (_, b)) in facts(it).into_iter().zip(facts(other)) {
             if a != b {
-                told.push(format!(
-                    "{sort} `{}`: its {what} is {a} in the first and {b} in the second",
-                    name(it)
-                ));
+                told.push(format!("{sort} `{}`: its {what} is {a} in {first} and {b} in {second}", name(it)));
             }
         }
     }
     for (id, it) in there {
         if !here.contains_key(id) {
-            told.push(format!("{sort} `{}` is only in the second", name(it)));
+            told.push(format!("{sort} `{}` is only in {second}", name(it)));
         }
     }
 }

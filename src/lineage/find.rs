@@ -221,3 +221,83 @@ fn neither(of_branch: Error, of_snapshot: Error) -> Error {
         (Error::Unknown { .. }, other) | (other, _) => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sketch;
+    use super::*;
+
+    fn found(lineage: &Lineage, named: &str) -> String {
+        match lineage.point(named) {
+            Ok(Point::Branch(branch)) => format!("branch {}", branch.name),
+            Ok(Point::Snapshot(snapshot)) => format!("snapshot {}", snapshot.name),
+            Err(Error::Unknown { meant: Some(meant), .. }) => format!("no, {meant}?"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_name_comes_before_an_id() {
+        let lineage = sketch::lineage(
+            "main
+               login
+               logout
+               old deleted=5
+             before: main asked
+             login: main asked
+             logi: main asked
+             gone: main asked deleted=7",
+        );
+        let table = [
+            ("main", "branch main"),
+            ("main-id", "branch main"),
+            ("main-", "branch main"),
+            ("mai", "no, main?"),
+            ("before", "snapshot before"),
+            ("before-i", "snapshot before"),
+            ("login", "`login` is a branch and a snapshot"),
+            ("branch:login", "branch login"),
+            ("snapshot:login", "snapshot login"),
+            ("logi", "snapshot logi"),
+            ("logou", "branch logout"),
+            ("login-", "`login-` is the start of 2 ids"),
+            ("logn", "no, login?"),
+            ("MAIN", "no, main?"),
+            ("old", "no such branch or snapshot: `old`"),
+            ("gone", "no such branch or snapshot: `gone`"),
+            ("something-else", "no such branch or snapshot: `something-else`"),
+            ("\u{1b}[2J", "no such branch or snapshot: `\\u{1b}[2J`"),
+        ];
+        for (named, expected) in table {
+            assert_eq!(found(&lineage, named), expected, "{named}");
+        }
+        let Err(Error::Unknown { deleted, known, .. }) = lineage.branch("old") else { panic!() };
+        assert_eq!((deleted, known.join(" ").as_str()), (Some(5), "login logout main"));
+        assert_eq!(lineage.deleted_branch("old").unwrap().name, "old");
+        assert_eq!(lineage.deleted_snapshot("gone").unwrap().name, "gone");
+        assert!(lineage.deleted_branch("main").is_err());
+    }
+
+    #[test]
+    fn twins_are_not_mixed_up() {
+        let lineage = sketch::lineage("caf\u{e9}\ncafe\u{301}\nFeature/A\nfeature/a");
+        for name in ["caf\u{e9}", "cafe\u{301}", "Feature/A", "feature/a"] {
+            assert_eq!(lineage.branch(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn a_new_name_is_allowed_and_free() {
+        let lineage = sketch::lineage("main\n  old deleted=5\nbefore: main asked");
+        assert_eq!(lineage.free_branch_name("old"), Ok(()));
+        assert_eq!(lineage.free_branch_name("before"), Ok(()));
+        assert_eq!(lineage.free_snapshot_name("main"), Ok(()));
+        let told = |result: Result<(), Error>| result.unwrap_err().to_string();
+        assert_eq!(told(lineage.free_branch_name("main")), "there is a branch `main` already");
+        assert_eq!(told(lineage.free_snapshot_name("before")), "there is a snapshot `before` already");
+        assert_eq!(
+            told(lineage.free_branch_name("a\u{1b}b")),
+            "`a\\u{1b}b` cannot be the name of a branch: it has the control character \\u{1b}"
+        );
+    }
+}

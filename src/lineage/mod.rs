@@ -169,3 +169,6 @@ pub struct Lineage {
     /// Environments by name.
     pub environments: BTreeMap<String, Environment>,
 }
+
+#[cfg(test)]
+mod sketch;

@@ -150,3 +150,164 @@ fn looks_hashed(name: &str, shortest: usize) -> bool {
             && end.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Names that git allows and that were somebody's trouble (faults 74).
+    const HOSTILE: [&str; 26] = [
+        "main",
+        "feature/login",
+        "$(id)",
+        "`id`",
+        "a';drop",
+        "{{.ID}}",
+        "%s",
+        "%n%n",
+        "x{y}",
+        "@",
+        "a@",
+        "🦀",
+        "caf\u{e9}",
+        "cafe\u{301}",
+        "\u{202e}nimda",
+        "\u{5d0}\u{5d1}",
+        "Feature/A",
+        "feature/a",
+        "con",
+        "a/-b",
+        "refs/heads/x",
+        "FETCH_HEAD",
+        "head",
+        "a.LOCK",
+        "\"quoted\"",
+        "a&b|c>d<e;f!g#h,i=j+k",
+    ];
+
+    const REFUSED: &str = "
+        |  it is empty
+        HEAD  git means something else by `HEAD`
+        -  it starts with `-`
+        -x  it starts with `-`
+        a b  it has a space
+        a\tb  it has the control character \\t
+        a\u{7f}  it has the control character \\u{7f}
+        a~1  it has a `~`
+        a^  it has a `^`
+        a:b  it has a `:`
+        a?  it has a `?`
+        a*  it has a `*`
+        a[  it has a `[`
+        a\\b  it has a `\\`
+        a..b  it has `..`
+        @{-1}  it has `@{`
+        a//b  it has `//`
+        /a  it starts or ends with `/`
+        a/  it starts or ends with `/`
+        .a  the part `.a` starts with `.`
+        a/.b  the part `.b` starts with `.`
+        a.  it ends with `.`
+        a.lock  the part `a.lock` ends with `.lock`
+        a.lock/b  the part `a.lock` ends with `.lock`";
+
+    /// What git says.
+    fn git_allows(name: &str) -> bool {
+        let program = std::process::Command::new("git").args(["check-ref-format", "--branch", name]).output();
+        program.unwrap().status.success()
+    }
+
+    #[test]
+    fn a_refused_name_is_told_why() {
+        for line in REFUSED.lines().filter(|line| !line.is_empty()) {
+            let (name, why) = line.trim_start_matches(' ').split_once("  ").unwrap();
+            let name = if name == "|" { "" } else { name };
+            assert_eq!(check(name).unwrap_err().to_string(), why, "{name:?}");
+            assert!(!git_allows(name), "{name:?}");
+        }
+        assert_eq!(check(&"a".repeat(LONGEST + 1)), Err(Refused::Long(LONGEST + 1)));
+    }
+
+    #[test]
+    fn what_git_allows_is_allowed() {
+        let long = ["a".repeat(250), "🦀".repeat(250), "é/".repeat(100) + "x"];
+        for name in HOSTILE.into_iter().chain(long.iter().map(String::as_str)) {
+            assert_eq!(check(name), Ok(()), "{name:?}");
+            assert!(git_allows(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn slugs_are_readable() {
+        let table = [
+            ("main", "main"),
+            ("feature-2", "feature-2"),
+            ("feature/login", "feature-login-"),
+            ("Feature/A", "feature-a-"),
+            ("feature/a", "feature-a-"),
+            ("$(id)", "id-"),
+            ("a--b", "a-b-"),
+            ("a-", "a-"),
+            ("caf\u{e9}", "caf-"),
+            ("🦀", "name-"),
+            // It could be the slug of `fix` in other letters.
+            ("fix-c0ffee", "fix-c0ffee-"),
+        ];
+        for (name, expected) in table {
+            let slug = slug(name);
+            if expected.ends_with('-') {
+                assert!(slug.starts_with(expected) && slug.len() == expected.len() + HASH, "{slug}");
+            } else {
+                assert_eq!(slug, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn different_names_have_different_slugs() {
+        let slugs: BTreeSet<String> = HOSTILE.into_iter().map(slug).collect();
+        assert_eq!(slugs.len(), HOSTILE.len());
+    }
+
+    #[test]
+    fn a_hash_that_is_taken_grows() {
+        // Four bits: sixteen hashes for a hundred names (faults 75).
+        let mut taken = BTreeSet::new();
+        for number in 0..100 {
+            let name = format!("Name/{}", "🦀".repeat(number));
+            let hash = hex::encode(Sha256::digest(&name));
+            let slug = slug_of(&name, &taken, &hash, 1);
+            assert!(taken.insert(slug.clone()), "{slug} twice");
+        }
+        assert!(taken.iter().any(|slug| slug.rsplit('-').next().unwrap().len() > 1));
+        // A name that is its own slug makes way too.
+        let taken = BTreeSet::from(["main".to_owned()]);
+        assert!(slug_beside("main", &taken).starts_with("main-"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_slug_is_a_host_name(name in "\\PC{1,60}") {
+            let slug = slug(&name);
+            prop_assert!(slug.len() <= READABLE + 1 + HASH && !slug.is_empty());
+            prop_assert!(!slug.starts_with('-') && !slug.ends_with('-'));
+            prop_assert!(slug.bytes().all(|c| c == b'-' || c.is_ascii_digit() || c.is_ascii_lowercase()));
+        }
+
+        #[test]
+        fn slugs_differ_as_names_do(a in "[aA/é.-]{1,6}(-[0-9a-f]{6})?", b in "[aA/é.-]{1,6}(-[0-9a-f]{6})?") {
+            prop_assert_eq!(a == b, slug(&a) == slug(&b));
+        }
+    }
+
+    proptest! {
+        // A process each.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn git_agrees(name in "[-a./@{}~^:?*\\[\\\\ A\u{e9}\u{1}]{0,5}(\\.lock)?(/[a.@-]{0,3})?|\\PC{1,12}") {
+            prop_assert_eq!(check(&name).is_ok(), git_allows(&name), "{:?}", name);
+        }
+    }
+}

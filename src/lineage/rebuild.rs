@@ -200,3 +200,140 @@ fn rename_twins(names: Vec<&mut String>, notes: &mut Vec<Note>) {
         *name = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::difference::difference;
+    use super::super::sketch;
+    use super::*;
+
+    fn shop() -> Project {
+        Project {
+            id: "shop".to_owned(),
+            name: "shop".to_owned(),
+            directory: "/home/a/shop".to_owned(),
+            engine: "E".to_owned(),
+        }
+    }
+
+    /// What the pool would hold.
+    fn manifests(lineage: &Lineage) -> Vec<Manifest> {
+        let branches = lineage.branches.values().cloned().map(Record::Branch);
+        let snapshots = lineage.snapshots.values().cloned().map(Record::Snapshot);
+        let records = branches.chain(snapshots);
+        records.map(|record| Manifest { version: VERSION, project: shop(), record }).collect()
+    }
+
+    fn live(lineage: &Lineage) -> BTreeMap<String, String> {
+        let of = |it: &Environment| (it.name.clone(), lineage.branches[&it.branch].data.clone());
+        lineage.environments.values().map(of).collect()
+    }
+
+    fn told(notes: &[Note]) -> Vec<String> {
+        notes.iter().map(ToString::to_string).collect()
+    }
+
+    const FAMILY: &str = "
+        main
+          login from=f
+            fix deleted=5
+        f: main fork
+        before: main asked
+        dev @ login
+        qa @ main";
+
+    #[test]
+    fn everything_comes_back() {
+        let lineage = sketch::lineage(FAMILY);
+        let rebuilt = rebuild(&manifests(&lineage), &live(&lineage));
+        assert_eq!(rebuilt.notes, []);
+        assert_eq!(rebuilt.projects, [shop()]);
+        assert_eq!(rebuilt.sequence, 5);
+        assert_eq!(rebuilt.lineages["shop"], lineage);
+        assert_eq!(difference(("a", &lineage), ("b", &rebuilt.lineages["shop"])), [""; 0]);
+        assert_eq!(rebuild(&[], &BTreeMap::new()), Rebuilt::default());
+    }
+
+    #[test]
+    fn what_does_not_agree_is_mended_and_told() {
+        let lineage = sketch::lineage(FAMILY);
+        let mut all = manifests(&lineage);
+        // The parent and the fork point of `login` are gone.
+        all.retain(|manifest| match &manifest.record {
+            Record::Branch(branch) => branch.name != "main",
+            Record::Snapshot(snapshot) => snapshot.name != "f",
+        });
+        let mut twin = lineage.branches["login-id"].clone();
+        (twin.id, twin.data, twin.parent, twin.fork) = ("twin".to_owned(), "twin".to_owned(), None, None);
+        twin.sequence = 9;
+        let mut other = lineage.branches["login-id"].clone();
+        (other.data, other.used) = ("new-data".to_owned(), 50);
+        let mut newer = manifests(&lineage).remove(0);
+        newer.version = VERSION + 1;
+        let of = |branch| Manifest { version: VERSION, project: shop(), record: Record::Branch(branch) };
+        all.extend([of(twin), of(other), newer]);
+        let rebuilt = rebuild(&all, &live(&lineage));
+        assert_eq!(
+            told(&rebuilt.notes),
+            [
+                "environment `qa` works on data `main-id`, which nothing describes",
+                "`fix` is described by a later release of devenv (version 2)",
+                // An environment's link leads to the old one, so the reset had not come that far.
+                "branch `login` has two pieces of data; `login-id` is used, `new-data` is left alone",
+                "a second `login` is called `login-2` now",
+                "the parent of branch `login` is gone",
+                "the snapshot that branch `login` began as is gone",
+            ]
+        );
+        let rebuilt = &rebuilt.lineages["shop"];
+        assert_eq!(sketch::tree(rebuilt), "login\n└─ (fix)\nlogin-2\nbefore:\n");
+        assert_eq!(rebuilt.current("dev").unwrap().data, "login-id");
+        // Nobody stands on it: what was used last.
+        let rebuilt = super::rebuild(&all, &BTreeMap::new());
+        assert_eq!(rebuilt.lineages["shop"].branches["login-id"].data, "new-data");
+    }
+
+    #[test]
+    fn the_order_of_manifests_does_not_matter() {
+        let lineage = sketch::lineage("main\n  a\n  b\nx @ a");
+        let mut all = manifests(&lineage);
+        for manifest in &mut all {
+            if let Record::Branch(branch) = &mut manifest.record {
+                branch.name = "same".to_owned();
+            }
+        }
+        let one = rebuild(&all, &live(&lineage));
+        all.reverse();
+        assert_eq!(rebuild(&all, &live(&lineage)), one);
+        assert_eq!(sketch::tree(&one.lineages["shop"]), "same\n├─ same-2\n└─ same-3\n");
+    }
+
+    #[test]
+    fn a_circle_is_opened() {
+        let mut lineage = sketch::lineage("main\n  a\n    b");
+        lineage.branches.get_mut("main-id").unwrap().parent = Some("b-id".to_owned());
+        let rebuilt = rebuild(&manifests(&lineage), &BTreeMap::new());
+        assert_eq!(rebuilt.notes.len(), 1);
+        assert_eq!(rebuilt.lineages["shop"].rows(true).len(), 3);
+        assert!(rebuilt.lineages["shop"].branches.values().any(|branch| branch.parent.is_none()));
+    }
+
+    #[test]
+    fn differences_are_sentences() {
+        let here = sketch::lineage("main\n  login\n  only-here\ns: main asked\ndev @ main");
+        let there =
+            sketch::lineage("main protected\nlogin expires=5\ns: main fork\nt: main asked\ndev @ login");
+        assert_eq!(
+            difference(("the catalogue", &here), ("the pool", &there)),
+            [
+                "branch `login`: its parent is `main` in the catalogue and none in the pool",
+                "branch `login`: its end is never in the catalogue and at 5 in the pool",
+                "branch `main`: its protection is off in the catalogue and on in the pool",
+                "branch `only-here` is only in the catalogue",
+                "snapshot `s`: its reason is asked in the catalogue and fork in the pool",
+                "snapshot `t` is only in the pool",
+                "environment `dev`: its branch is `main` in the catalogue and `login` in the pool",
+            ]
+        );
+    }
+}

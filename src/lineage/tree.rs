@@ -163,3 +163,73 @@ impl Lineage {
         families
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sketch;
+    use super::*;
+
+    const FAMILY: &str = "
+        main
+          login
+            login-fix
+            gone deleted=3
+              orphan
+          search
+        lone
+        dev @ login
+        qa @ login";
+
+    fn names(branches: &[&Branch]) -> String {
+        branches.iter().map(|branch| branch.name.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_tree_is_listed_in_the_order_of_birth() {
+        let lineage = sketch::lineage(FAMILY);
+        let lines = |deleted| {
+            let rows = lineage.rows(deleted).into_iter();
+            rows.map(|row| format!("{}{}\n", row.lines(), row.branch.name)).collect::<String>()
+        };
+        assert_eq!(lines(false), "main\n├─ login\n│  ├─ login-fix\n│  └─ orphan\n└─ search\nlone\n");
+        assert_eq!(
+            lines(true),
+            "main\n├─ login\n│  ├─ login-fix\n│  └─ gone\n│     └─ orphan\n└─ search\nlone\n"
+        );
+    }
+
+    #[test]
+    fn who_descends_from_whom() {
+        let lineage = sketch::lineage(FAMILY);
+        assert_eq!(names(&lineage.children("main-id")), "login search");
+        assert_eq!(names(&lineage.descendants("main-id")), "login search login-fix orphan");
+        assert_eq!(names(&lineage.ancestors("orphan-id")), "gone login main");
+        assert_eq!(lineage.parent("orphan-id").unwrap().name, "login");
+        assert_eq!(lineage.parent("main-id"), None);
+        assert_eq!(lineage.current("dev").unwrap().name, "login");
+        assert_eq!(lineage.current("nobody"), None);
+        assert_eq!(lineage.standing_on("login-id"), ["dev", "qa"]);
+    }
+
+    #[test]
+    fn a_circle_is_listed_and_left() {
+        let mut lineage = sketch::lineage("main\n  a\n    b\n      c deleted=1");
+        lineage.branches.get_mut("a-id").unwrap().parent = Some("c-id".to_owned());
+        assert_eq!(names(&lineage.rows(true).iter().map(|row| row.branch).collect::<Vec<_>>()), "main a b c");
+        assert_eq!(lineage.rows(false).len(), 3);
+        assert_eq!(names(&lineage.ancestors("b-id")), "a c");
+        assert_eq!(names(&lineage.descendants("a-id")), "b");
+    }
+
+    #[test]
+    fn many_branches_and_long_chains() {
+        // Faults 67; ten chains of fifty.
+        let text: String = (0..500).map(|number| format!("{}b{number}\n", " ".repeat(number % 50))).collect();
+        let lineage = sketch::lineage(&text);
+        let rows = lineage.rows(false);
+        assert_eq!(rows.len(), 500);
+        assert_eq!(rows.iter().map(Row::depth).max(), Some(49));
+        assert_eq!(lineage.ancestors("b49-id").len(), 49);
+        assert_eq!(lineage.descendants("b0-id").len(), 49);
+    }
+}
