@@ -269,6 +269,9 @@ fn for_yaml(value: &mut Value, key: &str, free: bool) {
                     map.insert(name.to_owned(), value);
                 }
             }
+            if key == "ulimits" && !free {
+                map.values_mut().for_each(whole_pair);
+            }
             for (key, value) in map.iter_mut() {
                 for_yaml(value, if named { "" } else { key }, free);
             }
@@ -276,6 +279,14 @@ fn for_yaml(value: &mut Value, key: &str, free: bool) {
         }
         Value::Array(items) => items.iter_mut().for_each(|item| for_yaml(item, "", free)),
         _ => {}
+    }
+}
+
+/// Both halves of a limit: JSON leaves a 0 out, YAML does not, for a pair without one half does not load.
+fn whole_pair(limit: &mut Value) {
+    if let Value::Object(pair) = limit {
+        let half = |name: &str| (name.to_owned(), pair.get(name).cloned().unwrap_or_else(|| 0.into()));
+        *pair = ["soft", "hard"].map(half).into_iter().collect();
     }
 }
 
@@ -542,6 +553,15 @@ mod tests {
     fn json_holds_no_character_that_yaml_refuses() {
         // Found by the fuzz target `loader`: `environment: {B: "\x82"}`.
         assert_eq!(yaml_escapes("\"a\u{82}\u{85}\u{7F}é\""), "\"a\\u0082\\u0085\\u007fé\"");
+    }
+
+    #[test]
+    fn a_limit_of_nothing_has_both_halves() {
+        // Found by the fuzz target `loader`: `ulimits: {nofile: 0}` was printed as `{}`, which does not load.
+        let mut value = json!({"ulimits": {"nofile": {}, "nproc": {"hard": 2}, "core": 1}});
+        for_yaml(&mut value, "", false);
+        let whole = json!({"ulimits": {"core": 1, "nofile": {"soft": 0, "hard": 0}, "nproc": {"soft": 0, "hard": 2}}});
+        assert_eq!(value, whole);
     }
 
     #[test]
