@@ -3,6 +3,7 @@
 use super::merge::started;
 use super::ports;
 use super::problem::{Outcome, Problem, unless};
+use super::scalar::sprint;
 use super::tree::{Mapping, Mark, Node, Path, Value};
 
 type Rewrite = fn(&mut Node, &Path<'_>, &mut Stage<'_>) -> Result<(), Problem>;
@@ -337,11 +338,8 @@ fn port_list(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<
     for item in items {
         let before = long.len();
         match &item.value {
-            Value::Int(_) | Value::Uint(_) => {
-                long.push(Long::at(item.mark).value("target", item.value.clone()).node());
-            }
             Value::Map(_) => long.push(item.clone()),
-            Value::Text(text) => match ports::parse(text) {
+            Value::Text(_) | Value::Int(_) | Value::Uint(_) => match ports::parse(&sprint(item)) {
                 Ok(ports) => long.extend(ports.into_iter().map(|port| {
                     Long::at(item.mark)
                         .text("mode", "ingress")
@@ -542,7 +540,7 @@ pub(crate) fn defaults(root: &mut Node) {
             }
         }
         for secret in items(service.get_mut("secrets")) {
-            let source = secret.get("source").map(super::scalar::sprint).unwrap_or_default();
+            let source = secret.get("source").map(sprint).unwrap_or_default();
             let mark = secret.mark;
             if let Some(map) = secret.as_map_mut() {
                 default(map, "target", || Value::Text(format!("/run/secrets/{source}")), mark);
@@ -627,7 +625,7 @@ mod tests {
             ("networks: [n]", "networks: {n: null}"),
             ("secrets: [s]", "secrets: [{source: s}]"),
             ("devices: ['/dev/a']", "devices: [{source: /dev/a, target: /dev/a, permissions: rwm}]"),
-            ("ports: [80]", "ports: [{target: 80}]"),
+            ("ports: [80]", "ports: [{mode: ingress, target: 80, protocol: tcp}]"),
             (
                 "volumes: ['data:/x/../y:ro']",
                 "volumes: [{type: volume, source: data, target: /y, read_only: true, volume: {}}]",

@@ -61,7 +61,8 @@ const LISTS_OR_MAPS: [&str; 6] =
 /// Where the reference's own print does not load to itself, ours must not either (each checked with 2.40.3): it
 /// leaves the name of a resource out when it is empty; the same with the folder that is built, and with the
 /// Dockerfile where none is written inline; it keeps a dependency on a service that no profile activates; it
-/// doubles `$` in keys, which nothing halves; a list may set a variable without a name where a map may not; and
+/// doubles `$` in keys, which nothing halves; it leaves a container port out that is 0, where it does not refuse
+/// it; a list may set a variable without a name where a map may not; and
 /// what a list calls `x-…` is an extension when it is read as a map.
 fn odd(project: &Project) -> bool {
     fn odd_key(value: &Value, parent: &str) -> bool {
@@ -89,6 +90,7 @@ fn odd(project: &Project) -> bool {
             .services
             .values()
             .any(|service| service.depends_on.keys().any(|name| !project.services.contains_key(name)))
+        || project.services.values().any(|service| service.ports.iter().any(|port| port.target == 0))
         || odd_key(&serde_json::to_value(project).expect("plain data"), "")
 }
 
