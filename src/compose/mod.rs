@@ -459,6 +459,8 @@ fn warnings(session: &mut Session<'_>) -> Vec<Failure> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A disk in memory.
@@ -611,5 +613,90 @@ pub(crate) mod tests {
         let odd = "services: {a: {image: i, environment: {B: \"\\x82\\x85\\x7F\"}}}\n";
         let json = print::to_json(&shop(odd).unwrap().project).unwrap();
         assert_eq!(print::to_json(&again(&json)).unwrap(), json);
+    }
+
+    /// What a service may say, a line for each key and its forms. They all fit together.
+    const SAYS: [&[&str]; 30] = [
+        &["command: a 'b  c'", "command: [a, $$b]", "command: []", "command: null"],
+        &["entrypoint: ''", "entrypoint: [sh, -c, \"x\\ny\\n\"]"],
+        &["build: .", "build: {dockerfile_inline: FROM x}", "build: {args: [A, B=1, U], ssh: [default]}"],
+        &["build: {context: https://x/y.git, ulimits: {nofile: 0}}", "build: {extra_hosts: [h=::1]}"],
+        &["ports: [80, '8000-8002:90-92', '127.0.0.1::9/udp']", "ports: [{target: 1, published: 2-9}]"],
+        &["volumes: ['v:/v/../w:ro', './d:/d', /anon, '~/h:/h']", "volumes: [{type: tmpfs, target: /t}]"],
+        &["networks: [n]", "networks: {n: {aliases: [x]}, default: null}", "networks: {n: }"],
+        &["environment: [A=1, B, U]", "environment: {A: 'x: y', B: null, C: 1.50, D: true}"],
+        &["env_file: e.env", "env_file: [e.env, {path: none.env, required: false}]"],
+        &["labels: [l=1, m]", "labels: {l: '$$x', k: ' #'}", "label_file: e.env"],
+        &["depends_on: [base]", "depends_on: {base: {condition: service_healthy, restart: true}}"],
+        &["links: ['base:b']", "links: [base]", "volumes_from: ['base:ro']", "pid: service:base"],
+        &["secrets: [s]", "secrets: [{source: s, target: /t/s, mode: 0440}]"],
+        &["configs: [c]", "configs: [{source: c, target: /c, uid: '1'}]"],
+        &["healthcheck: {test: 'curl x', interval: 90s}", "healthcheck: {disable: true}"],
+        &["healthcheck: {test: [NONE]}", "healthcheck: {test: [CMD, x], start_period: 1m30s}"],
+        &["deploy: {resources: {limits: {cpus: 0.5, memory: 50M}}, labels: [q=1]}", "deploy: {replicas: 0}"],
+        &["deploy: {restart_policy: {condition: on-failure, delay: 1.5s}}", "deploy: {mode: global}"],
+        &["ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}", "ulimits: {core: {soft: 4, hard: 4}}"],
+        &["extra_hosts: ['a:1.2.3.4', 'b=::1']", "extra_hosts: {a: [1.1.1.1, 2.2.2.2]}"],
+        &["dns: 1.1.1.1", "dns: ['', 8.8.8.8]", "dns_search: [a.b]"],
+        &["tmpfs: /tmpfs", "tmpfs: ['/x:size=1m', /y]", "shm_size: 64m"],
+        &["logging: {driver: x, options: {a: 1, b: null}}", "logging: {options: {max-size: 1m}}"],
+        &["devices: ['/dev/a:/dev/b', '/dev/c']", "gpus: [{count: all}]", "gpus: [{device_ids: ['0']}]"],
+        &["sysctls: {a.b: 1}", "sysctls: [a.b=1]", "cap_add: [X]", "annotations: {a: b}"],
+        &["pull_policy: if_not_present", "pull_policy: every_2h", "platform: linux/amd64"],
+        &["stop_grace_period: 1h1.5s", "memswap_limit: 1.5gb", "mem_swappiness: 0", "cpu_percent: 50"],
+        &["init: 'yes'", "tty: true", "read_only: false", "privileged: 'no'"],
+        &["x-list: [1, {b: c, '': 2}]", "x-map: {z: 1, a: 017}", "x-date: 2001-01-01"],
+        &["post_start: [{command: a b, user: u}]", "develop: {watch: [{path: ., action: rebuild}]}"],
+    ];
+    const REST: &str = "  base: {image: 'base:$TAG'}\nnetworks: {n: {driver_opts: {a: 1}}}\nvolumes: {v: }\n\
+                        secrets: {s: {file: ./s}}\nconfigs: {c: {content: \"a $$\\n\"}}\nx-top: {a: '$TAG'}\n";
+
+    /// A service of lines of [`SAYS`], each by its number from 1.
+    fn said(chosen: &[usize]) -> String {
+        let lines = SAYS.iter().zip(chosen).filter_map(|(forms, one)| forms.get(one.checked_sub(1)?));
+        let mut keys = std::collections::BTreeSet::new();
+        lines
+            .filter(|line| keys.insert(line.split(':').next()))
+            .map(|line| format!("    {line}\n"))
+            .collect::<String>()
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(
+            one in proptest::collection::vec(0_usize..6, SAYS.len()),
+            mut other in proptest::collection::vec(0_usize..6, SAYS.len()),
+        ) {
+            // Said twice, an entry of a list would be refused.
+            other.iter_mut().zip(&one).filter(|(b, a)| b == a).for_each(|(b, _)| *b = 0);
+            let text = format!(
+                "services:\n  a:\n    image: i\n{}  b:\n    extends: a\n{}{REST}", said(&one), said(&other)
+            );
+            let file = |text: &str| Disk::with(&[("/shop/compose.yaml", text), ("/shop/e.env", "E=1\nF=$B\n")]);
+            let mut request = request();
+            request.environment.extend([("B", "b $ $$"), ("TAG", "t")].map(|(k, v)| (k.into(), v.into())));
+
+            let disk = file(&text);
+            let mut opened = open(&request, &disk).unwrap();
+            let once = opened.tree(true).unwrap_or_else(|failure| panic!("{failure}\n{text}"));
+            let mut twice = once.clone();
+            normalize::tree(&mut twice, "shop", &|name| opened.environment.get(name).cloned());
+            prop_assert_eq!(&twice, &once, "{}", text);
+
+            // And once it is printed, by what `config` writes in either format.
+            let first = load(&request, &disk).unwrap_or_else(|failure| panic!("{failure}\n{text}")).project;
+            let again = |printed: &str| {
+                load(&request, &file(printed)).unwrap_or_else(|failure| panic!("{failure}\n{printed}")).project
+            };
+            let yaml = print::to_yaml(&first);
+            prop_assert_eq!(print::hashes(&again(&yaml)), print::hashes(&first));
+            prop_assert_eq!(print::to_yaml(&again(&yaml)), yaml);
+            let limited = text.contains("nofile: 0");
+            let json = print::to_json(&first).unwrap();
+            // The reference's JSON leaves a limit of 0 out, and what it leaves does not load.
+            if !limited {
+                prop_assert_eq!(print::to_json(&again(&json)).unwrap(), json);
+            }
+        }
     }
 }
