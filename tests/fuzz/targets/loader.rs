@@ -94,14 +94,18 @@ fn odd(project: &Project) -> bool {
         || odd_key(&serde_json::to_value(project).expect("plain data"), "")
 }
 
-/// What has no form in JSON that loads: the reference drops models, names a device's limits by other keys, and
-/// leaves out a half of a limit that is 0.
+/// What has no form in JSON that loads: the reference drops models, names a device's limits by other keys, leaves
+/// out a half of a limit that is 0, and YAML reads no more than 1024 characters of a key before its `:`.
 fn odd_in_json(project: &Project, json: &str) -> bool {
     let limits = |service: &Service| {
         let build = service.build.iter().flat_map(|build| build.ulimits.values());
         build.chain(service.ulimits.values()).any(|limit| limit.soft() == 0 || limit.hard() == 0)
     };
-    !project.models.is_empty() || json.contains("\"Path\": ") || project.services.values().any(limits)
+    let long = |line: &str| line.find("\": ").is_some_and(|end| end > 1_000);
+    json.lines().any(long)
+        || !project.models.is_empty()
+        || json.contains("\"Path\": ")
+        || project.services.values().any(limits)
 }
 
 /// How many ports the ranges of a text can become. Each is honest work, which a measured build does slowly.
