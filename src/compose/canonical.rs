@@ -62,6 +62,8 @@ impl Stage<'_> {
         match REWRITES.iter().find(|(pattern, _)| path.matches(pattern)) {
             Some((_, rewrite)) => {
                 if let Err(problem) = rewrite(node, path, self) {
+                    // No stage to come could read it.
+                    node.value = Value::Null;
                     self.problems.push(problem);
                 }
             }

@@ -4,7 +4,8 @@
 //!
 //! One stage, one file. The order of the stages is the reference's own, because another order gives other
 //! results: `load` keeps it. Every value carries the place it was written at through all of them, so that any
-//! mistake is shown in the line it was made in, and the mistakes of one stage are told together.
+//! mistake is shown in the line it was made in. A stage leaves out what it cannot read, and the next one goes on
+//! with the rest: all mistakes are told together, but not what only follows from another one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -43,7 +44,7 @@ use indexmap::IndexMap;
 
 use crate::base::{Failure, Kind, Place};
 use load::{Scope, Session};
-use problem::{MAX_TOLD, Problem, Sources};
+use problem::{Found, MAX_TOLD, Problem, Sources};
 use tree::{Mark, Node, Value};
 
 /// What to load and with what values; the caller reads the environment and the disk.
@@ -206,27 +207,12 @@ fn locate(root: &Node, steps: &[&str]) -> Mark {
 /// Loads a project.
 ///
 /// # Errors
-/// Everything that the stage that failed found wrong, each with its place.
+/// Everything that is wrong, as far as the stages can go on without it, each with its place.
 pub fn load(request: &Request, files: &dyn Files) -> Result<Loaded, Failure> {
     let mut opened = open(request, files)?;
-    let tree = opened.tree(true)?;
-    let Opened { mut session, files: config_files, env_files, environment, folder, profiles, .. } = opened;
-    let at = |steps: &[&str]| locate(&tree, steps);
-    let mut project = load::typed(&mut session, tree.clone())?;
-    project.working_dir = PathBuf::from(&folder);
-    project.environment = environment;
-    profiles::activate(&mut project, profiles);
-    let told = |session: &Session<'_>, problems: Vec<Problem>| session.sources.failures(problems);
-    consistency::check(&mut project, &at).map_err(|problems| told(&session, problems))?;
-    session.service_labels(&mut project, &at)?;
-    profiles::target(&mut project, &request.targets)?;
-    if !request.all_resources {
-        profiles::drop_unused(&mut project);
-    }
-    if request.resolve {
-        session.service_environments(&mut project, &at)?;
-    }
-    consistency::container_names(&project, &at).map_err(|problems| told(&session, problems))?;
+    let outcome = checked(request, &mut opened);
+    let (project, tree) = opened.session.unless_found(outcome)?;
+    let Opened { mut session, files: config_files, env_files, .. } = opened;
     let warnings = warnings(&mut session);
     Ok(Loaded {
         project,
@@ -235,6 +221,30 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Loaded, Failure> {
         env_files: env_files.into_iter().map(PathBuf::from).collect(),
         places: Places { tree, sources: session.sources },
     })
+}
+
+/// The stages, each of which goes on with what the one before left, and the tree that the project was read from.
+fn checked(request: &Request, opened: &mut Opened<'_>) -> Result<(Project, Node), Failure> {
+    let tree = opened.tree(true)?;
+    let session = &mut opened.session;
+    let at = |steps: &[&str]| locate(&tree, steps);
+    let mut project = load::typed(session, tree.clone())?;
+    project.working_dir = PathBuf::from(&opened.folder);
+    project.environment = std::mem::take(&mut opened.environment);
+    profiles::activate(&mut project, std::mem::take(&mut opened.profiles));
+    let wrong = |steps: &[&str], inside: bool| session.wrong(&tree, steps, inside);
+    let outcome = consistency::check(&mut project, &at, &wrong);
+    session.go_on(outcome)?;
+    session.service_labels(&mut project, &at)?;
+    profiles::target(&mut project, &request.targets)?;
+    if !request.all_resources {
+        profiles::drop_unused(&mut project);
+    }
+    if request.resolve {
+        session.service_environments(&mut project, &at)?;
+    }
+    session.go_on(consistency::container_names(&project, &at))?;
+    Ok((project, tree))
 }
 
 /// The tree of a project that was not typed: what `config --no-interpolate` prints.
@@ -255,7 +265,8 @@ pub struct Model {
 pub fn load_model(request: &Request, files: &dyn Files) -> Result<Model, Failure> {
     let request = Request { interpolate: false, ..request.clone() };
     let mut opened = open(&request, files)?;
-    let tree = opened.tree(true)?;
+    let outcome = opened.tree(true);
+    let tree = opened.session.unless_found(outcome)?;
     let mut variables = BTreeMap::new();
     interpolate::variables(&tree, &mut variables);
     Ok(Model {
@@ -298,6 +309,7 @@ fn open<'a>(request: &Request, files: &'a dyn Files) -> Result<Opened<'a>, Failu
         cwd,
         interpolate: request.interpolate,
         sources: Sources::default(),
+        found: Found::default(),
         warnings: Vec::new(),
         notes: Vec::new(),
     };

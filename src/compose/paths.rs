@@ -128,6 +128,8 @@ impl Resolver<'_> {
                 *source = self.any_system(source);
                 Ok(())
             }
+            // It was refused by an earlier stage.
+            Some(Value::Null) => Ok(()),
             _ => Err(Problem::new(
                 "invalid mount config for type \"bind\": field Source must not be empty",
                 mark,

@@ -1,5 +1,6 @@
 //! What is wrong, while it is still found by stages that know marks and not files.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::tree::Mark;
@@ -92,6 +93,13 @@ impl Sources {
         self.0.get(file as usize).map_or("", |source| &source.text)
     }
 
+    /// The same for each time that a place is read, for a file is read once for every service that extends it.
+    fn spot(&self, mark: Mark) -> Option<Spot> {
+        let path = &self.0.get(mark.file as usize)?.path;
+        let first = self.0.iter().position(|source| source.path == *path)?;
+        (mark.line > 0).then_some((first, mark.line, mark.column))
+    }
+
     /// How wide a line of a file is.
     pub(crate) fn width(&self, file: u32, line: u32) -> u32 {
         let line = self.0.get(file as usize).map(|source| source.line(line)).unwrap_or_default();
@@ -127,6 +135,71 @@ impl Sources {
         let told = problems.into_iter().take(MAX_TOLD).map(|problem| self.failure(problem));
         let rest = (more > 0).then(|| Failure::new(Kind::Files, format!("and {more} more problems")));
         Failure::all(told.chain(rest).collect())
+    }
+}
+
+/// A file, a line and a column.
+type Spot = (usize, u32, u32);
+
+/// What was found wrong by stages after which others could go on. What a later stage says of a place that is told
+/// already follows from that, and is left out.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    told: Vec<(Option<Spot>, Failure)>,
+    spots: HashSet<Spot>,
+}
+
+impl Found {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Whether something was found wrong there.
+    pub(crate) fn at(&self, mark: Mark, sources: &Sources) -> bool {
+        sources.spot(mark).is_some_and(|spot| self.spots.contains(&spot))
+    }
+
+    /// Adds what a stage found.
+    ///
+    /// # Errors
+    /// How many more there were, once they are more than a person reads.
+    pub(crate) fn add(&mut self, problems: Vec<Problem>, sources: &Sources) -> Result<(), Failure> {
+        let before = self.told.len();
+        let mut more = 0;
+        for problem in problems {
+            let spot = problem.marks.first().and_then(|mark| sources.spot(*mark));
+            if self.told.len() >= MAX_TOLD {
+                more += 1;
+            } else if !spot.is_some_and(|spot| self.spots.contains(&spot)) {
+                self.told.push((spot, sources.failure(problem)));
+            }
+        }
+        self.spots.extend(self.told[before..].iter().filter_map(|(spot, _)| *spot));
+        if more > 0 {
+            return Err(Failure::new(Kind::Files, format!("and {more} more problems")));
+        }
+        Ok(())
+    }
+
+    /// Adds what ended the loading.
+    pub(crate) fn end(&mut self, mut failure: Failure, sources: &Sources) {
+        let others = std::mem::take(&mut failure.others);
+        for failure in std::iter::once(failure).chain(others) {
+            let spot = failure.places.first().and_then(|place| {
+                let file = sources.0.iter().position(|source| source.path == place.path)?;
+                (place.line > 0).then_some((file, place.line, place.column))
+            });
+            if !spot.is_some_and(|spot| self.spots.contains(&spot)) {
+                self.told.push((spot, failure));
+            }
+        }
+    }
+
+    /// All of it as one failure, in the order of the files.
+    pub(crate) fn failure(&mut self) -> Failure {
+        let mut told = std::mem::take(&mut self.told);
+        told.sort_by_key(|(spot, _)| (spot.is_none(), *spot));
+        Failure::all(told.into_iter().map(|(_, failure)| failure).collect())
     }
 }
 

@@ -657,10 +657,23 @@ fn pull_policy(text: &str) -> bool {
 
 // ---- the check ------------------------------------------------------------------------------------------
 
-/// Checks a whole file.
-pub(crate) fn check(root: &Node) -> Outcome<()> {
-    let mut checker = Checker { problems: Vec::new(), at: Vec::new() };
+/// Checks a whole file, and takes the values away that the stages to come could not read.
+pub(crate) fn check(root: &mut Node) -> Outcome<()> {
+    let mut checker = Checker { problems: Vec::new(), at: Vec::new(), unreadable: Vec::new() };
     checker.node(root, &FILE, root.mark);
+    for path in checker.unreadable {
+        let mut here = Some(&mut *root);
+        for step in &path {
+            here = here.and_then(|node| match &mut node.value {
+                Value::Map(map) => map.get_mut(step),
+                Value::List(items) => step.parse::<usize>().ok().and_then(|number| items.get_mut(number)),
+                _ => None,
+            });
+        }
+        if let Some(node) = here {
+            node.value = Value::Null;
+        }
+    }
     unless(checker.problems, ())
 }
 
@@ -670,6 +683,8 @@ const MAX_PROBLEMS: usize = 100;
 struct Checker {
     problems: Vec<Problem>,
     at: Vec<String>,
+    /// Where values are of another kind than any stage expects.
+    unreadable: Vec<Vec<String>>,
 }
 
 impl Checker {
@@ -764,6 +779,7 @@ impl Checker {
             None => "something else".to_owned(),
         };
         let found = node.kind();
+        self.unreadable.push(self.at.clone());
         let problem = self.tell(mark, format!("must be a {wanted}, this is {found}"));
         if let Value::Time(_) = node.value {
             problem.hint = Some("write the date in quotes".to_owned());
@@ -799,6 +815,7 @@ impl Checker {
         let known = |key: &str| members.known.iter().find(|(name, _)| *name == key).map(|(_, shape)| *shape);
         for required in members.required {
             if !map.contains(required) {
+                self.unreadable.push(self.at.clone());
                 self.tell(mark, format!("missing property '{required}'"));
             }
         }
@@ -879,8 +896,8 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<(String, Option<String>)> {
-        let root = documents(text, 0).unwrap().remove(0).root;
-        let problems = check(&root).err().unwrap_or_default();
+        let mut root = documents(text, 0).unwrap().remove(0).root;
+        let problems = check(&mut root).err().unwrap_or_default();
         problems.into_iter().map(|p| (format!("{}:{}", p.marks[0].line, p.message), p.hint)).collect()
     }
 
