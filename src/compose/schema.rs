@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use super::problem::{Outcome, Problem, closest, unless};
-use super::scalar::go_float;
 use super::tree::{Mapping, Mark, Node, Value};
+use super::typed::json;
 
 /// What a value may be.
 pub(crate) enum Shape {
@@ -791,23 +791,17 @@ impl Checker {
     }
 
     fn unique(&mut self, list: &[Node]) {
-        let mut texts: HashMap<&str, usize> = HashMap::new();
-        let mut others: Vec<usize> = Vec::new();
+        // As JSON, where 1 and 1.0 are one number, and the order of keys says nothing.
+        let mut seen: HashMap<String, usize> = HashMap::new();
         for (second, item) in list.iter().enumerate() {
-            let first = if let Value::Text(text) = &item.value {
-                let first = *texts.entry(text).or_insert(second);
-                (first != second).then_some(first)
-            } else {
-                let known = others.iter().copied().find(|other| same(&list[*other], item));
-                if known.is_none() && others.len() < 1000 {
-                    others.push(second);
-                }
-                known
-            };
-            let Some(first) = first else { continue };
-            let mark = list[first].mark;
-            let problem = self.tell(item.mark, format!("items at {first} and {second} are equal"));
-            problem.marks.push(mark);
+            let mut value = json(item);
+            value.sort_all_objects();
+            let first = *seen.entry(value.to_string()).or_insert(second);
+            if first != second {
+                let mark = list[first].mark;
+                let problem = self.tell(item.mark, format!("items at {first} and {second} are equal"));
+                problem.marks.push(mark);
+            }
         }
     }
 
@@ -877,16 +871,6 @@ fn kinds(shape: &Shape, found: &mut Vec<&'static str>) {
         Shape::List { .. } => found.push("list"),
         Shape::Map(_) => found.push("mapping"),
         Shape::Either(shapes) => shapes.iter().for_each(|shape| kinds(shape, found)),
-    }
-}
-
-/// Whether two values are the same to JSON, where 1 and 1.0 are one number.
-fn same(a: &Node, b: &Node) -> bool {
-    match (&a.value, &b.value) {
-        (Value::Int(int), Value::Float(float)) | (Value::Float(float), Value::Int(int)) => {
-            int.to_string() == go_float(*float)
-        }
-        (a, b) => a == b,
     }
 }
 
