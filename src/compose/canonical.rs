@@ -39,7 +39,7 @@ const REWRITES: &[(&[&str], Rewrite)] = &[
 ];
 
 /// How many ports a project may have once its ranges are written out: one whole range, and some.
-const MAX_PORTS: usize = 70_000;
+pub(crate) const MAX_PORTS: usize = 70_000;
 
 struct Stage<'a> {
     /// Whether a text that cannot be read stays as it is (`--no-interpolate`: it may hold a variable).
@@ -361,15 +361,17 @@ fn port_list(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<
         }
         // Each port is a container's own entry: a few ranges in a line would be gigabytes.
         let Some(left) = stage.ports_left.checked_sub(long.len() - before) else {
-            return Err(Problem::new(
-                format!("the ranges of ports are more than {MAX_PORTS} ports together"),
-                item.mark,
-            ));
+            return Err(too_many_ports(item.mark));
         };
         stage.ports_left = left;
     }
     node.value = Value::List(long);
     Ok(())
+}
+
+/// Says that there are more than [`MAX_PORTS`].
+pub(crate) fn too_many_ports(mark: Mark) -> Problem {
+    Problem::new(format!("the ranges of ports are more than {MAX_PORTS} ports together"), mark)
 }
 
 fn mount(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<(), Problem> {

@@ -35,6 +35,8 @@ pub(crate) struct Session<'a> {
     pub warnings: Vec<Problem>,
     /// What is wrong, as far as the stages could go on without it.
     pub found: Found,
+    /// How many ports the document that is read now has from other files.
+    pub ports: usize,
     /// Warnings that have no place in a file.
     pub notes: Vec<Failure>,
     pub home: Option<String>,
@@ -194,9 +196,11 @@ impl Session<'_> {
                 return Err(self.fail(vec![Problem::new(message, root.mark)]));
             }
             self.interpolate_tree(&mut root, scope.environment)?;
+            let ports = std::mem::take(&mut self.ports);
             self.extend_all(&mut root, path, scope, &resets)?;
             merge::reset(&mut tree, &resets);
             self.include(&mut root, path, scope)?;
+            self.ports = ports;
             tree = self.checked(merge::files(tree, root))?;
             self.go_on(merge::unique(&mut tree))?;
             self.go_on(schema::check(&mut tree))?;
@@ -217,6 +221,16 @@ impl Session<'_> {
         let value = |name: &str| environment.get(name).cloned();
         let outcome = interpolate::tree(root, &value, &mut self.warnings);
         self.go_on(outcome)
+    }
+
+    /// Counts the ports that a service has from another file, where ranges are written out already. The stage that
+    /// does that counts them, too, but all the copies would have been made before.
+    fn count_ports(&mut self, service: &Node, mark: Mark) -> Result<(), Failure> {
+        self.ports += service.get("ports").and_then(Node::as_list).map_or(0, <[Node]>::len);
+        if self.ports > canonical::MAX_PORTS {
+            return Err(self.fail(vec![canonical::too_many_ports(mark)]));
+        }
+        Ok(())
     }
 
     fn drop_version(&mut self, tree: &mut Node) {
@@ -328,6 +342,8 @@ impl Session<'_> {
         if tracker.len() >= MAX_DEPTH {
             return problem(self, format!("service \"{name}\" extends more than {MAX_DEPTH} others"), mark);
         }
+        // The services of another file are gone when the one that extends them is made.
+        let own = tracker.iter().all(|(of, _)| of == file);
         let mut tracker = tracker.clone();
         tracker.push(step);
         let Some(mut base) = self.extend(&reference, base_services, file, scope, &tracker, &post)? else {
@@ -347,7 +363,8 @@ impl Session<'_> {
         if let Some(map) = merged.as_map_mut() {
             map.remove("extends");
         }
-        if let Some(map) = services.as_map_mut() {
+        if own && let Some(map) = services.as_map_mut() {
+            self.count_ports(&merged, mark)?;
             map.set(name, merged.clone());
         }
         Ok(Some(merged))
@@ -580,7 +597,12 @@ impl Session<'_> {
                         .also(mark)
                         .hint("put the change into an override file beside the included one: `path: [file, override]`"),
                 ),
-                None => to.insert(name, from.key_mark(name), node.clone()),
+                None => {
+                    if section == "services" {
+                        self.count_ports(node, mark)?;
+                    }
+                    to.insert(name, from.key_mark(name), node.clone());
+                }
             }
         }
         self.found.add(problems, &self.sources)

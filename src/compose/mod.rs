@@ -310,6 +310,7 @@ fn open<'a>(request: &Request, files: &'a dyn Files) -> Result<Opened<'a>, Failu
         interpolate: request.interpolate,
         sources: Sources::default(),
         found: Found::default(),
+        ports: 0,
         warnings: Vec::new(),
         notes: Vec::new(),
     };
@@ -604,6 +605,34 @@ pub(crate) mod tests {
         let lines: String = (1..20).map(|n| format!("'127.0.0.{n}:1-65535:1-65535', ")).collect();
         let failure = shop(&format!("services: {{a: {{image: i, ports: [{lines}]}}}}\n")).unwrap_err();
         assert!(failure.message.contains("more than 70000 ports"), "{failure}");
+    }
+
+    #[test]
+    fn ports_of_other_files_end_before_the_memory_does() {
+        // A hundred services that extend or include one with a range of ports were a hundred copies of it before
+        // anybody counted.
+        let disk = |compose: String| {
+            let mut disk = Disk::with(&[
+                ("/shop/compose.yaml", &compose),
+                ("/shop/b.yaml", "services: {b: {extends: {file: c.yaml, service: c}}}\n"),
+                ("/shop/c.yaml", "services: {c: {image: i, ports: ['20000-59999']}}\n"),
+            ]);
+            for n in 1..4 {
+                let text = format!("services: {{s{n}: {{extends: {{file: c.yaml, service: c}}}}}}\n");
+                disk.0.insert(format!("/shop/{n}.yaml").into(), text.into_bytes());
+            }
+            disk
+        };
+        let extend = |from: usize| -> String {
+            let one = |n| format!("  a{n}: {{extends: {{file: b.yaml, service: b}}}}\n");
+            format!("services:\n{}", (from..4).map(one).collect::<String>())
+        };
+        assert_eq!(load(&request(), &disk(extend(3))).unwrap().project.services["a3"].ports.len(), 40_000);
+        for compose in [extend(1), "include: [1.yaml, 2.yaml, 3.yaml]\n".into()] {
+            let failure = load(&request(), &disk(compose)).unwrap_err();
+            assert!(failure.message.contains("more than 70000 ports"), "{failure}");
+            assert_eq!(failure.places[0].path, Path::new("/shop/compose.yaml"));
+        }
     }
 
     #[test]
