@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::problem::{Outcome, Problem, closest, unless};
 use super::project::{Project, Service};
 use super::tree::Mark;
+use crate::base::guess::did_you_mean;
 
 /// Checks a project. `at` gives the place of a path, `wrong` whether something was found wrong before, at it or
 /// anywhere inside of it: what is not read as it was meant is not held against its neighbours.
@@ -237,7 +238,7 @@ impl Checker<'_> {
                 _ if disabled => problem.hint(format!(
                     "`{other}` belongs to a profile that is not active: activate it, or write `required: false`"
                 )),
-                Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
+                Some(guess) => problem.hint(did_you_mean(guess)),
                 None => problem,
             });
         }
@@ -260,7 +261,7 @@ impl Checker<'_> {
         let message = format!("service \"{service}\" refers to undefined {what} {wanted}");
         let problem = Problem::new(message, (self.at)(&steps));
         self.problems.push(match closest(wanted, known.map(String::as_str)) {
-            Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
+            Some(guess) => problem.hint(did_you_mean(guess)),
             None => problem
                 .hint(format!("declare it: `{section}s: {{ {wanted}: }}` at the top level of the file")),
         });

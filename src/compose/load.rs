@@ -12,6 +12,7 @@ use super::problem::{Found, Outcome, Problem, Sources, closest};
 use super::project::Project;
 use super::tree::{Mark, Node, Value};
 use super::{FileKind, Files, canonical, merge, normalize, parse, schema, typed, validate};
+use crate::base::guess::did_you_mean;
 use crate::base::{Failure, Kind, Place};
 
 const FILE_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -323,7 +324,7 @@ impl Session<'_> {
         } else {
             if services.get(&reference).is_none() {
                 let names = services.as_map().into_iter().flat_map(super::tree::Mapping::keys);
-                let guess = closest(&reference, names).map(|guess| format!("did you mean `{guess}`?"));
+                let guess = closest(&reference, names).map(did_you_mean);
                 let message =
                     format!("cannot extend service \"{name}\" in {file}: service \"{reference}\" not found");
                 let mut problem = Problem::new(message, marks[0]);
@@ -415,7 +416,7 @@ impl Session<'_> {
                 Some(map) if !map.contains(reference) => {
                     let problem = missing(format!("{file}: service \"{reference}\" not found in {from}"));
                     Some(match closest(reference, map.keys()) {
-                        Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
+                        Some(guess) => problem.hint(did_you_mean(guess)),
                         None => problem,
                     })
                 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::tree::Mark;
-use crate::base::{Failure, Kind, Place};
+use crate::base::{Failure, Kind, Place, guess};
 
 /// One mistake in a file, or one warning about it.
 #[derive(Debug, Clone)]
@@ -205,12 +205,7 @@ impl Found {
 
 /// The candidate that `word` was probably meant to be.
 pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    guess::closest(word, candidates, |candidate| 1 + candidate.len().min(word.len()) / 4)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::problem::{Outcome, Problem, closest, unless};
 use super::tree::{Mapping, Mark, Node, Value};
 use super::typed::json;
+use crate::base::guess::did_you_mean;
 
 /// What a value may be.
 pub(crate) enum Shape {
@@ -716,7 +717,7 @@ impl Checker {
                     let listed: Vec<String> = values.iter().map(|value| format!("'{value}'")).collect();
                     let guess = closest(text, values.iter().copied());
                     let problem = self.tell(mark, format!("value must be one of {}", listed.join(", ")));
-                    problem.hint = guess.map(|guess| format!("did you mean `{guess}`?"));
+                    problem.hint = guess.map(did_you_mean);
                 }
                 None => self.wrong_kind(node, shape, mark),
             },
@@ -836,7 +837,7 @@ impl Checker {
             }
             let guess =
                 closest(key, members.known.iter().map(|(name, _)| *name).filter(|name| !map.contains(name)));
-            let hint = guess.map(|guess| format!("did you mean `{guess}`?"));
+            let hint = guess.map(did_you_mean);
             let top = self.at.is_empty();
             let problem = self.tell(key_mark, format!("additional properties '{key}' not allowed"));
             problem.hint = match hint {
