@@ -33,6 +33,11 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .and_then(|bytes| u64::try_from(bytes.get()).map_err(|_| "a size is not below zero".to_owned()))
 }
 
+/// A time since something: `12h`, `3d`, `2w`.
+pub(super) fn age(text: &str) -> Result<i64, String> {
+    ttl(text)?.ok_or_else(|| "write it as `12h`, `3d` or `2w`".to_owned())
+}
+
 /// A time to live: `12h`, `3d`, `2w`, or `never`.
 pub(super) fn ttl(text: &str) -> Result<Option<i64>, String> {
     if text == "never" {

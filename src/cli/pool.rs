@@ -122,8 +122,8 @@ fn show(ui: &Ui, context: &Context, status: &Status) {
 #[derive(Debug, Args)]
 pub(super) struct Gc {
     /// Keep what was deleted for this long instead, such as `1d`
-    #[arg(long, value_name = "SPAN", value_parser = options::ttl)]
-    older: Option<Option<Seconds>>,
+    #[arg(long, value_name = "SPAN", value_parser = options::age)]
+    older: Option<Seconds>,
     /// Say what would go
     #[arg(long)]
     dry_run: bool,
@@ -131,7 +131,7 @@ pub(super) struct Gc {
 
 impl Gc {
     pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
-        let older = self.older.flatten();
+        let older = self.older;
         let question = "Take away for good what was deleted or replaced before that?";
         if older.is_some() && !self.dry_run && !ui.confirm(question, "--yes")? {
             return Err(Failure::new(Kind::Failed, "nothing was taken away"));

@@ -1,7 +1,7 @@
 //! The program that is running, as files: what an image needs to hold so that this very program runs in it.
 //!
 //! A statically linked program is one file. One that is linked to libraries brings those that the kernel has mapped
-//! for it (proc_pid_maps(5)), the loader among them, each at its own path.
+//! for it (`proc_pid_maps(5)`), the loader among them, each at its own path.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -35,7 +35,8 @@ fn mapped_libraries(maps: &str) -> Vec<PathBuf> {
         .lines()
         .filter_map(|line| line.find('/').map(|at| &line[at..]))
         .filter(|path| {
-            path.rsplit('/').next().is_some_and(|name| name.ends_with(".so") || name.contains(".so."))
+            // `libc.so.6`, `ld-linux.so`: the name of a shared object, with or without a version.
+            path.rsplit('/').next().is_some_and(|name| format!("{name}.").contains(".so."))
         })
         .collect();
     paths.into_iter().map(PathBuf::from).collect()

@@ -125,7 +125,7 @@ pub fn catalogue(error: catalogue::Error) -> Failure {
         E::Denied { source, .. } | E::Damaged { source, .. } => failure.source = Some(source),
         E::Io { source, .. } => failure = failure.source(source),
         E::Other { source, .. } | E::Full { source, .. } | E::Conflict { source } => {
-            failure = failure.source(source)
+            failure = failure.source(source);
         }
         _ => {}
     }
@@ -175,6 +175,7 @@ pub fn lineage(error: lineage::Error) -> Failure {
 
 /// The pool did not do what it was asked.
 #[must_use]
+#[allow(clippy::needless_pass_by_value, reason = "as the others, for `map_err`")]
 pub fn storage(error: StorageError) -> Failure {
     let failure = Failure::new(Kind::Storage, error.to_string());
     match &error {

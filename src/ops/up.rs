@@ -16,6 +16,7 @@ use crate::engine::watch::Watch;
 use crate::engine::{Deployment, Engine, Purpose};
 use crate::plan::observed::{Container, State};
 use crate::plan::{Act, Cause, Goal, Observed, Plan, Step, images, up};
+use crate::postgres;
 use crate::supabase::Stack;
 
 /// The options of `up`.
@@ -132,6 +133,29 @@ pub(super) async fn start_again(
     apply(&plan, &hands, &context.events).await.map(|_| ())
 }
 
+/// Makes the networks that services need and that are not there.
+pub(super) async fn make_networks(
+    engine: &Engine,
+    subject: &Subject,
+    services: &[String],
+) -> Result<(), Failure> {
+    let project = &subject.project;
+    let observed = observe(engine, project).await?;
+    let wanted: BTreeSet<&String> = services
+        .iter()
+        .filter_map(|name| project.services.get(name))
+        .flat_map(|service| service.networks.keys())
+        .collect();
+    for key in wanted {
+        let Some(network) = project.networks.get(key) else { continue };
+        if !network.external && !observed.networks.iter().any(|there| there.name == network.name) {
+            let made = engine.create_network(project, key).await;
+            made.map_err(|error| failures::network(&network.name, error))?;
+        }
+    }
+    Ok(())
+}
+
 /// How long services that are started again may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -227,6 +251,8 @@ pub struct Hands<'a> {
     stack: Option<(Stack, Skip)>,
     /// Whether health checks are asked without waiting for the engine's intervals.
     soon: bool,
+    /// The databases, which can be asked themselves.
+    databases: Vec<branch::url::Server>,
 }
 
 impl<'a> Hands<'a> {
@@ -246,7 +272,16 @@ impl<'a> Hands<'a> {
             observed,
         );
         let watch = engine.watch(&subject.project.name);
-        Self { context, engine, deployment, watch, wait_timeout, stack: None, soon: false }
+        Self {
+            context,
+            engine,
+            deployment,
+            watch,
+            wait_timeout,
+            stack: None,
+            soon: false,
+            databases: branch::url::databases(subject),
+        }
     }
 
     /// Lets it prepare the database of a stack.
@@ -311,10 +346,14 @@ impl<'a> Hands<'a> {
         for (id, name) in self.deployment.containers_of(service) {
             let failed = |why: &Unreached| failures::unreached(service, &name, goal, why, needed_by);
             let reach = async {
-                if self.soon {
-                    self.engine.reach_soon(&self.watch, &id, goal).await
-                } else {
-                    self.engine.reach(&self.watch, &id, goal).await
+                if !self.soon {
+                    return self.engine.reach(&self.watch, &id, goal).await;
+                }
+                tokio::select! {
+                    reached = self.engine.reach_soon(&self.watch, &id, goal) => reached,
+                    () = self.answers(service), if matches!(goal, Goal::Ready | Goal::Healthy) => {
+                        Ok(Ok(Reached::Healthy))
+                    }
                 }
             };
             let reached = match tokio::time::timeout(self.wait_timeout, reach).await {
@@ -338,6 +377,24 @@ impl<'a> Hands<'a> {
 }
 
 impl Hands<'_> {
+    /// Ends when the database that a service is answers on this machine; never for any other service.
+    async fn answers(&self, service: &str) {
+        let Some(server) = self.databases.iter().find(|server| server.service == service) else {
+            return std::future::pending().await;
+        };
+        loop {
+            let containers = self.engine.containers(&self.deployment.project.name).await.unwrap_or_default();
+            let running = containers.iter().find(|c| c.service() == service && c.state.is_up());
+            let address = running.and_then(|container| branch::url::address(server.clone(), container).ok());
+            if let Some(address) = address
+                && postgres::connect(&address.target(), PATIENCE).await.is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A service without a health check counts as ready the moment it runs; one that has ended badly since
     /// was not ready.
     async fn all_still_run(&self, worked_on: &Times) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ pub fn bytes(bytes: u64) -> String {
         size /= 1024.0;
         unit += 1;
     }
-    let digits = if size < 9.95 { 1 } else { 0 };
+    let digits = usize::from(size < 9.95);
     format!("{size:.digits$} {}", UNITS[unit])
 }
 

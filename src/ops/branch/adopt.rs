@@ -29,7 +29,7 @@ pub async fn adopt(branches: &mut Branches<'_>, taken: Option<&str>) -> Result<(
         return Ok(());
     }
     is_possible(branches)?;
-    let mut first = first_branch(branches, taken).await?;
+    let mut first = first_branch(branches, taken)?;
     first.volumes = branches.data.volumes.keys().cloned().collect();
     let names: BTreeSet<&String> = branches.data.volumes.values().collect();
     let observed = super::super::observe(&branches.engine, &branches.subject.project).await?;
@@ -181,7 +181,7 @@ fn is_possible(branches: &Branches<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn first_branch(branches: &Branches<'_>, taken: Option<&str>) -> Result<Branch, Failure> {
+fn first_branch(branches: &Branches<'_>, taken: Option<&str>) -> Result<Branch, Failure> {
     let free = |name: &&str| taken != Some(*name) && branches.lineage.free_branch_name(name).is_ok();
     let name = FIRST.iter().find(|name| free(name)).map_or(branches.environment.as_str(), |name| *name);
     branches.lineage.free_branch_name(name).map_err(failures::lineage)?;

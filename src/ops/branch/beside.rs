@@ -34,12 +34,28 @@ impl Branches<'_> {
         if let Some(other) = standing.first() {
             return ((*other).to_owned(), true);
         }
-        let mut base = self.environment.clone();
-        base.truncate(LONGEST);
-        let slug = names::slug(&branch.name);
-        let name = format!("{base}-{slug}");
+        let name = called(&self.environment, &branch.name);
         let taken = self.lineage.environments.contains_key(&name);
-        (if taken { format!("{base}-{slug}-{}", &branch.id[..6]) } else { name }, false)
+        (if taken { format!("{name}-{}", &branch.id[..6]) } else { name }, false)
+    }
+}
+
+/// What the environment of a branch beside is called.
+fn called(environment: &str, branch: &str) -> String {
+    let mut base = environment.to_owned();
+    base.truncate(LONGEST);
+    format!("{base}-{}", names::slug(branch))
+}
+
+/// Makes the networks of an environment beside ahead of its containers. Whatever does not work is done, or told,
+/// when these are made.
+pub(super) async fn network(context: &Context, engine: &Engine, environment: &str, branch: &str) {
+    let context = apart(context, environment, &called(environment, branch));
+    let Ok(subject) = context.subject(&[]) else { return };
+    let services: Vec<String> =
+        url::databases(&subject).into_iter().map(|database| database.service).collect();
+    if let Err(failure) = up::make_networks(engine, &subject, &services).await {
+        tracing::debug!(%failure, "no network ahead");
     }
 }
 

@@ -93,8 +93,7 @@ pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result
     let looked = pool.client.ask(Ask::Look { id: branch.data.clone() }, |_, _| ()).await;
     let folders = match looked {
         Ok(Outcome::Items(items)) => items.into_iter().next().map(|item| item.folders).unwrap_or_default(),
-        Ok(_) => Vec::new(),
-        Err(StorageError::Refused(Refusal::Missing(_))) => Vec::new(),
+        Ok(_) | Err(StorageError::Refused(Refusal::Missing(_))) => Vec::new(),
         Err(error) => return Err(failures::storage(error)),
     };
     let gone: Vec<&String> = branch.volumes.iter().filter(|key| !folders.contains(key)).collect();
@@ -123,7 +122,7 @@ pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result
         let volumes = branch.volumes.iter().chain(&new).cloned().collect();
         let branch = Branch { volumes, used: now(), ..branch };
         if !new.is_empty() {
-            branches.describe(&[branch.clone()], &[]).await?;
+            branches.describe(std::slice::from_ref(&branch), &[]).await?;
         }
         branches.apply(&Changes { put_branches: vec![branch], ..Changes::default() }).await?;
     }

@@ -52,9 +52,8 @@ impl Branches<'_> {
         let label = format!("{}={environment}", labels::PROJECT);
         let (containers, volumes) =
             tokio::join!(self.engine.containers(environment), self.engine.volumes_with(&label));
-        let keys = |volume: &String| match environment == self.environment {
-            true => self.data.volumes.values().any(|name| name == volume),
-            false => true,
+        let keys = |volume: &String| {
+            environment != self.environment || self.data.volumes.values().any(|name| name == volume)
         };
         let volumes: BTreeSet<String> = volumes.map_err(failures::engine)?.into_iter().filter(keys).collect();
         let works = |container: &Container| {

@@ -50,7 +50,15 @@ pub async fn create(context: &Context, options: &Options) -> Result<Created, Fai
     // Nothing is made for a name that cannot be given.
     branches.lineage.free_branch_name(&options.name).map_err(failures::lineage)?;
     adopt::adopt(&mut branches, Some(&options.name)).await?;
-    let (branch, from) = make(&mut branches, options).await?;
+    let (branch, from) = if options.start {
+        // The network of an environment beside takes as long as the copy.
+        let (engine, environment) = (branches.engine.clone(), branches.environment.clone());
+        let network = beside::network(context, &engine, &environment, &options.name);
+        let (made, ()) = tokio::join!(make(&mut branches, options), network);
+        made?
+    } else {
+        make(&mut branches, options).await?
+    };
     let turned =
         if options.no_switch || options.start { None } else { Some(branches.turn_to(&branch).await?) };
     let beside = if options.start { Some(beside::start(&mut branches, &branch).await?) } else { None };

@@ -74,6 +74,6 @@ pub async fn ttl(context: &Context, name: Option<&str>, ttl: Option<Seconds>) ->
 
 async fn save(branches: &mut Branches<'_>, branch: Branch) -> Result<Branch, Failure> {
     branches.apply(&Changes { put_branches: vec![branch.clone()], ..Changes::default() }).await?;
-    branches.describe(&[branch.clone()], &[]).await?;
+    branches.describe(std::slice::from_ref(&branch), &[]).await?;
     Ok(branch)
 }

@@ -93,10 +93,7 @@ fn wanted_data(branches: &Branches<'_>, intent: &Intent) -> Option<String> {
 }
 
 async fn live(branches: &Branches<'_>) -> Result<Option<String>, Failure> {
-    let live = match branches.pool().await?.ask(Ask::Live).await? {
-        Outcome::Live(live) => live,
-        _ => return Ok(None),
-    };
+    let Outcome::Live(live) = branches.pool().await?.ask(Ask::Live).await? else { return Ok(None) };
     Ok(live.get(&branches.environment).cloned())
 }
 

@@ -143,7 +143,7 @@ pub(super) async fn replace(
         Vec::new()
     };
     failpoint!("branch:reset:committed");
-    branches.describe(&[], &[kept.clone()]).await?;
+    branches.describe(&[], std::slice::from_ref(&kept)).await?;
     Ok(Reset { branch: renewed, from, kept, services })
 }
 
@@ -171,7 +171,7 @@ pub async fn empty(branches: &mut Branches<'_>) -> Result<Option<Snapshot>, Fail
     let changes =
         Changes { put_branches: vec![renewed], put_snapshots: vec![kept.clone()], ..Changes::default() };
     branches.finish(intent, &changes).await?;
-    branches.describe(&[], &[kept.clone()]).await?;
+    branches.describe(&[], std::slice::from_ref(&kept)).await?;
     Ok(Some(kept))
 }
 

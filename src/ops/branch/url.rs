@@ -78,7 +78,7 @@ impl Address {
         )
     }
 
-    fn target(&self) -> Target {
+    pub(in crate::ops) fn target(&self) -> Target {
         Target {
             host: self.host.clone(),
             port: self.port,
@@ -166,7 +166,7 @@ async fn in_environment(branches: &Branches<'_>, environment: &str) -> Result<Op
 }
 
 /// Where a server answers that runs in this container; the server again when it publishes no port.
-fn address(server: Server, container: &Container) -> Result<Address, Server> {
+pub(in crate::ops) fn address(server: Server, container: &Container) -> Result<Address, Server> {
     let port = container.ports.iter().find(|port| port.target == server.port && port.published > 0);
     match port {
         Some(port) => Ok(Address {
