@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=(tools format binary engine lint scripts node unit readme sample modules peers live corpus)
+parts=(tools format binary engine lint scripts node unit pools readme sample modules peers live corpus)
 wanted=("$@")
 summary=()
 
@@ -64,6 +64,9 @@ node() {
 }
 
 unit() { cargo test --locked --lib --bins --test cli --test layering; }
+
+# Pools on loop devices, and keepers that die between two steps.
+pools() { cargo test --locked --features failpoints --test storage; }
 
 # Every command of the README, in order, in a clone that stands for a new user's. It leaves the sample stack
 # running for the next part.

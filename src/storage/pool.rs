@@ -102,6 +102,10 @@ impl Pool {
     fn know(&self, root: &Path) -> Result<(), StorageError> {
         let path = root.join("format.json");
         let foreign = |why: String| StorageError::Foreign { path: root.to_owned(), why };
+        // An import may come first, or at the same time.
+        let lock = open_folder(self.root.as_fd(), c".").map_err(StorageError::system("lock the pool"))?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+            .map_err(StorageError::system("lock the pool"))?;
         if let Some(text) =
             read(self.root.as_fd(), "format.json").map_err(StorageError::system("read the format"))?
         {
@@ -218,13 +222,16 @@ impl Pool {
         postgres::settle(self.open_data(id)?.as_fd(), settings)
     }
 
-    /// The manifest of data; null when there is one that cannot be read, none when there is none.
+    /// The manifest of data; what is no JSON any more comes as text.
     fn manifest(&self, id: &str) -> Result<Option<serde_json::Value>, Refusal> {
         if name::id(id).is_err() {
             return Ok(None);
         }
         let text = read(self.manifests.as_fd(), &format!("{id}.json")).map_err(refusal("read a manifest"))?;
-        Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or_default()))
+        Ok(text.map(|text| {
+            serde_json::from_slice(&text)
+                .unwrap_or_else(|_| String::from_utf8_lossy(&text).into_owned().into())
+        }))
     }
 
     /// Opens data.
@@ -275,16 +282,15 @@ impl Pool {
             let made = step("pool:capture:before-manifest")
                 .and_then(|()| self.describe_any(id, wish.manifest))
                 .and_then(|()| step("pool:capture:after-manifest"))
-                .and_then(|()| self.storage.copy(own.as_fd(), self.data.as_fd(), id, frozen, meter));
-            return match made {
-                Ok(()) => step("pool:capture:after-rename"),
-                Err(refused) => {
-                    let refused = self.measured(refused);
-                    // Whatever cannot be taken away now is a leftover, which the next start clears.
-                    let _ = rustix::fs::unlinkat(&self.manifests, format!("{id}.json"), AtFlags::empty());
-                    Err(refused)
-                }
-            };
+                .and_then(|()| self.storage.copy(own.as_fd(), self.data.as_fd(), id, frozen, meter))
+                .and_then(|()| step("pool:capture:after-rename"));
+            return made.map_err(|refused| {
+                let refused = self.measured(refused);
+                // Whatever cannot be taken away now is a leftover, which the next start clears.
+                let _ = rustix::fs::unlinkat(&self.manifests, format!("{id}.json"), AtFlags::empty());
+                let _ = self.storage.remove(self.data.as_fd(), id);
+                refused
+            });
         }
         self.assemble("capture", id, wish.manifest, |name| {
             self.storage.copy(own.as_fd(), self.tmp.as_fd(), name, frozen, meter)?;
@@ -361,16 +367,17 @@ impl Pool {
             .and_then(|()| {
                 rustix::fs::renameat(&self.tmp, &*name, &self.data, id)
                     .map_err(refusal("rename what was made"))
-            });
-        if let Err(refused) = made {
+            })
+            .and_then(|()| at("after-rename"))
+            .and_then(|()| self.sync());
+        made.map_err(|refused| {
             let refused = self.measured(refused);
             // Whatever cannot be taken away now is a leftover, which the next start clears.
+            let _ = rustix::fs::renameat(&self.data, id, &self.tmp, &*name);
             let _ = rustix::fs::unlinkat(&self.manifests, format!("{id}.json"), AtFlags::empty());
             let _ = self.storage.remove(self.tmp.as_fd(), &name);
-            return Err(refused);
-        }
-        at("after-rename")?;
-        self.sync()
+            refused
+        })
     }
 
     /// Writes the manifest of data anew.
@@ -444,10 +451,16 @@ impl Pool {
         let _ = self.storage.remove(self.tmp.as_fd(), &trash);
         rustix::fs::renameat(&self.data, id, &self.tmp, &*trash)
             .map_err(refusal("put data into the trash"))?;
-        step("pool:remove:after-rename")?;
-        rustix::fs::unlinkat(&self.manifests, format!("{id}.json"), AtFlags::empty())
-            .map_err(refusal("remove a manifest"))?;
-        step("pool:remove:after-manifest")?;
+        let undescribed = step("pool:remove:after-rename").and_then(|()| {
+            rustix::fs::unlinkat(&self.manifests, format!("{id}.json"), AtFlags::empty())
+                .map_err(refusal("remove a manifest"))
+        });
+        if let Err(refused) = undescribed {
+            let _ = rustix::fs::renameat(&self.tmp, &*trash, &self.data, id);
+            return Err(refused);
+        }
+        // It is gone by now, whatever comes.
+        let _ = step("pool:remove:after-manifest");
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner).insert(trash.clone());
         Ok(move |pool: &Self| {
             // What fails here is a leftover; `check` finds it.
@@ -523,7 +536,7 @@ impl Pool {
         for item in self.list()? {
             match item.manifest {
                 None => problems.push(format!("the data {:?} is not devenv's", item.id)),
-                Some(serde_json::Value::Null) => {
+                Some(serde_json::Value::String(_)) => {
                     problems.push(format!("the manifest of `{}` cannot be read", item.id));
                 }
                 Some(_) => {}
@@ -686,10 +699,11 @@ fn add(own: BorrowedFd<'_>, folders: &[String]) -> Result<(), Refusal> {
     expect(clippy::unnecessary_wraps, reason = "then nothing fails here")
 )]
 fn step(at: &str) -> Result<(), Refusal> {
-    fail::fail_point!(at, |why| Err(Refusal::System {
-        doing: at.to_owned(),
-        why: why.unwrap_or_else(|| "a failpoint".to_owned()),
-    }));
+    fail::fail_point!(at, |why| match why.as_deref() {
+        // As if it were killed: nothing is tidied up.
+        Some("abort") => std::process::abort(),
+        why => Err(Refusal::System { doing: at.to_owned(), why: why.unwrap_or("a failpoint").to_owned() }),
+    });
     let _ = at;
     Ok(())
 }

@@ -257,7 +257,8 @@ pub struct Item {
     pub id: String,
     /// Its folders.
     pub folders: Vec<String>,
-    /// What stands in its manifest; none for what devenv did not make, which is never touched.
+    /// What stands in its manifest; none for what devenv did not make, which is never touched. A manifest that is no
+    /// JSON any more comes as text.
     pub manifest: Option<serde_json::Value>,
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -177,7 +178,15 @@ impl Keeper {
     fn answer(&self, request: Request, meter: &Meter) {
         let Request { id, ask } = request;
         let mut later = None;
-        let answer = match self.perform(&ask, meter, &mut later) {
+        // A thread that ends without an answer would let who asked wait for ever.
+        let work = AssertUnwindSafe(|| self.perform(&ask, meter, &mut later));
+        let answer = std::panic::catch_unwind(work).unwrap_or_else(|_| {
+            Err(Refusal::System {
+                doing: "answer".to_owned(),
+                why: "an error of the keeper's own".to_owned(),
+            })
+        });
+        let answer = match answer {
             Ok(outcome) => Answer::Done(Box::new(outcome)),
             Err(refused) => Answer::Failed(refused),
         };
