@@ -61,7 +61,9 @@ pub async fn rebuild(context: &Context, dry_run: bool) -> Result<Found, Failure>
     for project in &made.projects {
         let known = catalogue.lineage(&project.id).await.map_err(failures::catalogue)?;
         let there = made.lineages.get(&project.id).unwrap_or(&nothing);
-        let prefixed = difference(&known, there).into_iter().map(|line| format!("{}: {line}", project.name));
+        let prefixed = difference(("the records", &known), ("the pool", there))
+            .into_iter()
+            .map(|line| format!("{}: {line}", project.name));
         differences.extend(prefixed);
     }
     if !dry_run {
