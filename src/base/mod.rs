@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod failure;
+pub mod guess;
 
 pub use event::{Event, Events};
 pub use failure::{Failure, Kind, Place};

@@ -262,14 +262,8 @@ impl Catalogue {
         see.await.map_err(|error| self.failed(error))
     }
 
-    /// From now on only larger sequence numbers than this are given.
-    pub async fn number_from(&self, sequence: i64) -> Result<(), Error> {
-        let mut connection = self.connection.lock().await;
-        write::beyond(&mut connection, sequence).await.map_err(|error| self.failed(error))
-    }
-
-    /// Puts these records in the place of all that there are. What was begun and what was done stays, and sequence
-    /// numbers go on behind `sequence`. The file is not fresh any more.
+    /// Puts these records in the place of all that there are of these projects. What was begun and what was done
+    /// stays, and sequence numbers go on behind `sequence`. The file is not fresh any more.
     pub async fn replace(
         &self,
         projects: &[Project],
@@ -285,7 +279,9 @@ impl Catalogue {
         let mut connection = self.connection.lock().await;
         let mut transaction = self.begin_write(&mut connection).await?;
         let write = async {
-            write::clear(&mut transaction).await?;
+            for project in projects {
+                write::clear(&mut transaction, &project.id).await?;
+            }
             write::changes(&mut transaction, &changes).await?;
             write::beyond(&mut transaction, sequence).await?;
             write::not_new(&mut transaction).await?;

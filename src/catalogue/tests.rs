@@ -237,7 +237,7 @@ async fn the_clock_is_remembered() {
 }
 
 #[tokio::test]
-async fn all_records_can_be_replaced() {
+async fn the_records_of_a_project_can_be_replaced() {
     let folder = folder();
     let catalogue = open(&folder).await;
     catalogue.apply(&all()).await.unwrap();
@@ -249,8 +249,11 @@ async fn all_records_can_be_replaced() {
     let project = Project { id: "p2".to_owned(), ..shop() };
     let lineages = BTreeMap::from([("p2".to_owned(), lineage.clone())]);
     catalogue.replace(&[project], &lineages, 40).await.unwrap();
-    assert_eq!(catalogue.lineage("p1").await.unwrap(), Lineage::default());
+    // Those of other projects stay.
+    assert_ne!(catalogue.lineage("p1").await.unwrap(), Lineage::default());
     assert_eq!(catalogue.lineage("p2").await.unwrap(), lineage);
+    catalogue.replace(&[shop()], &BTreeMap::new(), 40).await.unwrap();
+    assert_eq!(catalogue.lineage("p1").await.unwrap(), Lineage::default());
     assert_eq!(catalogue.next_sequence().await.unwrap(), 41);
     assert_eq!(catalogue.open_intents(None).await.unwrap().len(), 1);
     // A smaller one does not bring numbers back.

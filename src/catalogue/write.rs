@@ -43,10 +43,16 @@ pub(super) async fn changes(connection: &mut SqliteConnection, changes: &Changes
     Ok(())
 }
 
-/// Takes all records of lineages away; what was begun and what was done stays.
-pub(super) async fn clear(connection: &mut SqliteConnection) -> Result<()> {
-    let all = "DELETE FROM environments; DELETE FROM branches; DELETE FROM snapshots; DELETE FROM projects";
-    sqlx::raw_sql(all).execute(connection).await?;
+/// Takes all records of a project away; what was begun and what was done stays.
+pub(super) async fn clear(connection: &mut SqliteConnection, project: &str) -> Result<()> {
+    for text in [
+        "DELETE FROM environments WHERE project = ?",
+        "DELETE FROM branches WHERE project = ?",
+        "DELETE FROM snapshots WHERE project = ?",
+        "DELETE FROM projects WHERE id = ?",
+    ] {
+        sqlx::query(text).bind(project.to_owned()).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

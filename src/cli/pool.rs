@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::options;
 use crate::base::{Failure, Kind};
-use crate::lineage::Seconds;
-use crate::lineage::sweep::Verdict;
+use crate::lineage::{Seconds, Verdict};
 use crate::ops::branch::{state, sweep};
 use crate::ops::{Context, pool};
 use crate::storage::protocol::{Driver, Status};

@@ -3,6 +3,7 @@
 use super::merge::started;
 use super::ports;
 use super::problem::{Outcome, Problem, unless};
+use super::scalar::sprint;
 use super::tree::{Mapping, Mark, Node, Path, Value};
 
 type Rewrite = fn(&mut Node, &Path<'_>, &mut Stage<'_>) -> Result<(), Problem>;
@@ -38,7 +39,7 @@ const REWRITES: &[(&[&str], Rewrite)] = &[
 ];
 
 /// How many ports a project may have once its ranges are written out: one whole range, and some.
-const MAX_PORTS: usize = 70_000;
+pub(crate) const MAX_PORTS: usize = 70_000;
 
 struct Stage<'a> {
     /// Whether a text that cannot be read stays as it is (`--no-interpolate`: it may hold a variable).
@@ -61,6 +62,8 @@ impl Stage<'_> {
         match REWRITES.iter().find(|(pattern, _)| path.matches(pattern)) {
             Some((_, rewrite)) => {
                 if let Err(problem) = rewrite(node, path, self) {
+                    // No stage to come could read it.
+                    node.value = Value::Null;
                     self.problems.push(problem);
                 }
             }
@@ -337,11 +340,8 @@ fn port_list(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<
     for item in items {
         let before = long.len();
         match &item.value {
-            Value::Int(_) | Value::Uint(_) => {
-                long.push(Long::at(item.mark).value("target", item.value.clone()).node());
-            }
             Value::Map(_) => long.push(item.clone()),
-            Value::Text(text) => match ports::parse(text) {
+            Value::Text(_) | Value::Int(_) | Value::Uint(_) => match ports::parse(&sprint(item)) {
                 Ok(ports) => long.extend(ports.into_iter().map(|port| {
                     Long::at(item.mark)
                         .text("mode", "ingress")
@@ -361,15 +361,17 @@ fn port_list(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<
         }
         // Each port is a container's own entry: a few ranges in a line would be gigabytes.
         let Some(left) = stage.ports_left.checked_sub(long.len() - before) else {
-            return Err(Problem::new(
-                format!("the ranges of ports are more than {MAX_PORTS} ports together"),
-                item.mark,
-            ));
+            return Err(too_many_ports(item.mark));
         };
         stage.ports_left = left;
     }
     node.value = Value::List(long);
     Ok(())
+}
+
+/// Says that there are more than [`MAX_PORTS`].
+pub(crate) fn too_many_ports(mark: Mark) -> Problem {
+    Problem::new(format!("the ranges of ports are more than {MAX_PORTS} ports together"), mark)
 }
 
 fn mount(node: &mut Node, path: &Path<'_>, stage: &mut Stage<'_>) -> Result<(), Problem> {
@@ -542,7 +544,7 @@ pub(crate) fn defaults(root: &mut Node) {
             }
         }
         for secret in items(service.get_mut("secrets")) {
-            let source = secret.get("source").map(super::scalar::sprint).unwrap_or_default();
+            let source = secret.get("source").map(sprint).unwrap_or_default();
             let mark = secret.mark;
             if let Some(map) = secret.as_map_mut() {
                 default(map, "target", || Value::Text(format!("/run/secrets/{source}")), mark);
@@ -627,7 +629,7 @@ mod tests {
             ("networks: [n]", "networks: {n: null}"),
             ("secrets: [s]", "secrets: [{source: s}]"),
             ("devices: ['/dev/a']", "devices: [{source: /dev/a, target: /dev/a, permissions: rwm}]"),
-            ("ports: [80]", "ports: [{target: 80}]"),
+            ("ports: [80]", "ports: [{mode: ingress, target: 80, protocol: tcp}]"),
             (
                 "volumes: ['data:/x/../y:ro']",
                 "volumes: [{type: volume, source: data, target: /y, read_only: true, volume: {}}]",

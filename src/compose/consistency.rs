@@ -6,24 +6,31 @@ use std::collections::{BTreeMap, HashSet};
 use super::problem::{Outcome, Problem, closest, unless};
 use super::project::{Project, Service};
 use super::tree::Mark;
+use crate::base::guess::did_you_mean;
 
-/// Checks a project. `at` gives the place of a path.
-pub(crate) fn check(project: &mut Project, at: &dyn Fn(&[&str]) -> Mark) -> Outcome<()> {
-    let mut checker = Checker { project, at, problems: Vec::new() };
+/// Checks a project. `at` gives the place of a path, `wrong` whether something was found wrong before, at it or
+/// anywhere inside of it: what is not read as it was meant is not held against its neighbours.
+pub(crate) fn check(
+    project: &mut Project,
+    at: &dyn Fn(&[&str]) -> Mark,
+    wrong: &dyn Fn(&[&str], bool) -> bool,
+) -> Outcome<()> {
+    let mut checker = Checker { project, at, wrong, problems: Vec::new() };
     for (name, service) in &checker.project.services {
-        checker
-            .problems
-            .extend(Checker { project: checker.project, at, problems: Vec::new() }.service(name, service));
+        let own = Checker { project: checker.project, at, wrong, problems: Vec::new() };
+        checker.problems.extend(own.service(name, service));
     }
     for (name, secret) in &checker.project.secrets {
-        if !secret.external && secret.file.is_empty() && secret.environment.is_empty() {
+        if !secret.external
+            && secret.file.is_empty()
+            && secret.environment.is_empty()
+            && !wrong(&["secrets", name], true)
+        {
             let message = format!("secret \"{name}\" must declare either `file` or `environment`");
             checker.problems.push(Problem::new(message, at(&["secrets", name])));
         }
     }
-    if checker.problems.is_empty() {
-        checker.cycles();
-    }
+    checker.cycles();
     let problems = checker.problems;
     unless(problems, ())?;
     for service in project.services.values_mut() {
@@ -57,11 +64,16 @@ pub(crate) fn container_names(project: &Project, at: &dyn Fn(&[&str]) -> Mark) -
 struct Checker<'a> {
     project: &'a Project,
     at: &'a dyn Fn(&[&str]) -> Mark,
+    wrong: &'a dyn Fn(&[&str], bool) -> bool,
     problems: Vec<Problem>,
 }
 
 impl Checker<'_> {
     fn service(mut self, name: &str, service: &Service) -> Vec<Problem> {
+        if (self.wrong)(&["services", name], true) {
+            self.references(name, service);
+            return self.problems;
+        }
         let place = |steps: &[&str]| {
             let mut path = vec!["services", name];
             path.extend(steps);
@@ -226,7 +238,7 @@ impl Checker<'_> {
                 _ if disabled => problem.hint(format!(
                     "`{other}` belongs to a profile that is not active: activate it, or write `required: false`"
                 )),
-                Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
+                Some(guess) => problem.hint(did_you_mean(guess)),
                 None => problem,
             });
         }
@@ -240,16 +252,16 @@ impl Checker<'_> {
         known: impl Iterator<Item = &'n String> + Clone,
         path: &[&str],
     ) {
-        if known.clone().any(|name| name == wanted) {
+        let section = what.rsplit(' ').next().unwrap_or(what);
+        if known.clone().any(|name| name == wanted) || (self.wrong)(&[&format!("{section}s")], false) {
             return;
         }
         let mut steps = vec!["services", service];
         steps.extend(path);
         let message = format!("service \"{service}\" refers to undefined {what} {wanted}");
         let problem = Problem::new(message, (self.at)(&steps));
-        let section = what.rsplit(' ').next().unwrap_or(what);
         self.problems.push(match closest(wanted, known.map(String::as_str)) {
-            Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
+            Some(guess) => problem.hint(did_you_mean(guess)),
             None => problem
                 .hint(format!("declare it: `{section}s: {{ {wanted}: }}` at the top level of the file")),
         });
@@ -304,8 +316,8 @@ mod tests {
 
     fn problems(text: &str) -> Vec<String> {
         let root = documents(text, 0).unwrap().remove(0).root;
-        let mut project = typed::project(root, &mut Vec::new()).unwrap();
-        let found = check(&mut project, &|_| Mark::default()).err().unwrap_or_default();
+        let mut project = typed::project(root, &mut Vec::new()).0.unwrap();
+        let found = check(&mut project, &|_| Mark::default(), &|_, _| false).err().unwrap_or_default();
         found.into_iter().map(|problem| problem.message).collect()
     }
 

@@ -8,10 +8,11 @@ use std::path::{Path as FilePath, PathBuf};
 use super::dotenv::{self, Format};
 use super::interpolate::{self, TemplateError};
 use super::paths::{self, Resolver, join, parent};
-use super::problem::{Outcome, Problem, Sources, closest};
+use super::problem::{Found, Outcome, Problem, Sources, closest};
 use super::project::Project;
 use super::tree::{Mark, Node, Value};
 use super::{FileKind, Files, canonical, merge, normalize, parse, schema, typed, validate};
+use crate::base::guess::did_you_mean;
 use crate::base::{Failure, Kind, Place};
 
 const FILE_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -33,6 +34,10 @@ pub(crate) struct Session<'a> {
     pub interpolate: bool,
     pub sources: Sources,
     pub warnings: Vec<Problem>,
+    /// What is wrong, as far as the stages could go on without it.
+    pub found: Found,
+    /// How many ports the document that is read now has from other files.
+    pub ports: usize,
     /// Warnings that have no place in a file.
     pub notes: Vec<Failure>,
     pub home: Option<String>,
@@ -112,6 +117,44 @@ impl Session<'_> {
         outcome.map_err(|problems| self.fail(problems))
     }
 
+    /// Remembers what a stage found wrong; the next one goes on with what it left.
+    pub(crate) fn go_on(&mut self, outcome: Outcome<()>) -> Result<(), Failure> {
+        outcome.or_else(|problems| self.found.add(problems, &self.sources))
+    }
+
+    /// What was loaded, unless anything was found wrong on the way.
+    pub(crate) fn unless_found<T>(&mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        match outcome {
+            outcome if self.found.is_empty() => outcome,
+            outcome => {
+                if let Err(failure) = outcome {
+                    self.found.end(failure, &self.sources);
+                }
+                Err(self.found.failure())
+            }
+        }
+    }
+
+    /// Whether something was found wrong at the end of a way, or, if `inside`, anywhere below it.
+    pub(crate) fn wrong(&self, root: &Node, steps: &[&str], inside: bool) -> bool {
+        fn below(node: &Node, at: &dyn Fn(Mark) -> bool) -> bool {
+            at(node.mark)
+                || match &node.value {
+                    Value::Map(map) => {
+                        map.iter().any(|(key, member)| at(map.key_mark(key)) || below(member, at))
+                    }
+                    Value::List(items) => items.iter().any(|item| below(item, at)),
+                    _ => false,
+                }
+        }
+        let at = |mark: Mark| self.found.at(mark, &self.sources);
+        if self.found.is_empty() {
+            return false;
+        }
+        let node = steps.iter().try_fold(root, |node, step| node.get(step));
+        at(super::locate(root, steps)) || inside && node.is_some_and(|node| below(node, &at))
+    }
+
     /// Reads a file of YAML into its documents.
     fn documents(&mut self, path: &str) -> Result<Vec<parse::Document>, Failure> {
         let bytes = if path == "-" { self.files.stdin() } else { self.files.read(FilePath::new(path)) };
@@ -131,7 +174,7 @@ impl Session<'_> {
             tree = self.file(file, scope, tree)?;
         }
         canonical::defaults(&mut tree);
-        self.checked(validate::tree(&tree))?;
+        self.go_on(validate::tree(&tree))?;
         self.resolve_paths(&mut tree, &scope.base)?;
         environment_sources(&mut tree, scope.environment);
         Ok(tree)
@@ -142,7 +185,7 @@ impl Session<'_> {
         let follow = |path: &str| follow(files, path);
         let resolver = Resolver { base, home: self.home.as_deref(), follow: &follow };
         let outcome = paths::tree(tree, &resolver);
-        self.checked(outcome)
+        self.go_on(outcome)
     }
 
     fn file(&mut self, path: &str, scope: &Scope<'_>, mut tree: Node) -> Result<Node, Failure> {
@@ -154,12 +197,14 @@ impl Session<'_> {
                 return Err(self.fail(vec![Problem::new(message, root.mark)]));
             }
             self.interpolate_tree(&mut root, scope.environment)?;
+            let ports = std::mem::take(&mut self.ports);
             self.extend_all(&mut root, path, scope, &resets)?;
             merge::reset(&mut tree, &resets);
             self.include(&mut root, path, scope)?;
+            self.ports = ports;
             tree = self.checked(merge::files(tree, root))?;
-            self.checked(merge::unique(&mut tree))?;
-            self.checked(schema::check(&tree))?;
+            self.go_on(merge::unique(&mut tree))?;
+            self.go_on(schema::check(&mut tree))?;
             self.drop_version(&mut tree);
             tree = self.long(tree)?;
         }
@@ -176,7 +221,17 @@ impl Session<'_> {
         }
         let value = |name: &str| environment.get(name).cloned();
         let outcome = interpolate::tree(root, &value, &mut self.warnings);
-        self.checked(outcome)
+        self.go_on(outcome)
+    }
+
+    /// Counts the ports that a service has from another file, where ranges are written out already. The stage that
+    /// does that counts them, too, but all the copies would have been made before.
+    fn count_ports(&mut self, service: &Node, mark: Mark) -> Result<(), Failure> {
+        self.ports += service.get("ports").and_then(Node::as_list).map_or(0, <[Node]>::len);
+        if self.ports > canonical::MAX_PORTS {
+            return Err(self.fail(vec![canonical::too_many_ports(mark)]));
+        }
+        Ok(())
     }
 
     fn drop_version(&mut self, tree: &mut Node) {
@@ -190,10 +245,10 @@ impl Session<'_> {
 
     fn long(&mut self, mut tree: Node) -> Result<Node, Failure> {
         let outcome = canonical::tree(&mut tree, !self.interpolate, &mut self.warnings);
-        self.checked(outcome)?;
+        self.go_on(outcome)?;
         canonical::omit_empty(&mut tree);
         // Ranges of ports show only now which entries are the same.
-        self.checked(merge::unique(&mut tree))?;
+        self.go_on(merge::unique(&mut tree))?;
         Ok(tree)
     }
 
@@ -244,12 +299,15 @@ impl Session<'_> {
         };
         let Some(extends) = members.get("extends") else { return Ok(Some(service)) };
         let mark = extends.mark;
+        // Of the service, and of the file that it stands in.
+        let mut marks = [mark; 2];
         let (reference, from) = match &extends.value {
             Value::Text(reference) => (reference.clone(), None),
             Value::Map(map) => {
                 let Some(reference) = map.get("service").and_then(Node::as_text) else {
                     return problem(self, format!("extends.{name}.service is required"), mark);
                 };
+                marks = ["service", "file"].map(|key| map.get(key).map_or(mark, |node| node.mark));
                 (reference.to_owned(), map.get("file").and_then(Node::as_text).map(str::to_owned))
             }
             _ => {
@@ -259,17 +317,17 @@ impl Session<'_> {
         let mut post = post.to_vec();
         let mut others;
         let (base_services, filename) = if let Some(from) = &from {
-            let (loaded, resets) = self.extended_file(name, &reference, from, file, scope, mark)?;
+            let (loaded, resets) = self.extended_file(name, &reference, from, file, scope, marks)?;
             post.push(resets);
             others = loaded;
             (&mut others, from.clone())
         } else {
             if services.get(&reference).is_none() {
                 let names = services.as_map().into_iter().flat_map(super::tree::Mapping::keys);
-                let guess = closest(&reference, names).map(|guess| format!("did you mean `{guess}`?"));
+                let guess = closest(&reference, names).map(did_you_mean);
                 let message =
                     format!("cannot extend service \"{name}\" in {file}: service \"{reference}\" not found");
-                let mut problem = Problem::new(message, mark);
+                let mut problem = Problem::new(message, marks[0]);
                 problem.hint = guess;
                 return Err(self.fail(vec![problem]));
             }
@@ -285,6 +343,8 @@ impl Session<'_> {
         if tracker.len() >= MAX_DEPTH {
             return problem(self, format!("service \"{name}\" extends more than {MAX_DEPTH} others"), mark);
         }
+        // The services of another file are gone when the one that extends them is made.
+        let own = tracker.iter().all(|(of, _)| of == file);
         let mut tracker = tracker.clone();
         tracker.push(step);
         let Some(mut base) = self.extend(&reference, base_services, file, scope, &tracker, &post)? else {
@@ -304,7 +364,8 @@ impl Session<'_> {
         if let Some(map) = merged.as_map_mut() {
             map.remove("extends");
         }
-        if let Some(map) = services.as_map_mut() {
+        if own && let Some(map) = services.as_map_mut() {
+            self.count_ports(&merged, mark)?;
             map.set(name, merged.clone());
         }
         Ok(Some(merged))
@@ -318,18 +379,18 @@ impl Session<'_> {
         from: &str,
         file: &str,
         scope: &Scope<'_>,
-        mark: Mark,
+        [mark, file_mark]: [Mark; 2],
     ) -> Result<(Node, Vec<Vec<String>>), Failure> {
         if paths::is_remote(from) {
             let message = format!("cannot extend from {from}: files of other hosts are not fetched");
             return Err(
-                self.fail(vec![Problem::new(message, mark).hint("clone it, and name the local file")])
+                self.fail(vec![Problem::new(message, file_mark).hint("clone it, and name the local file")])
             );
         }
         let path = join_absolute(&scope.folder, from);
         if self.kind(&path).is_none() {
             let message = format!("service \"{name}\" extends a file that does not exist: {path}");
-            return Err(self.fail(vec![Problem::new(message, mark)]));
+            return Err(self.fail(vec![Problem::new(message, file_mark)]));
         }
         let base = self.relative_folder(&scope.folder, from);
         let mut tree = Node::new(Value::Map(super::tree::Mapping::default()), mark);
@@ -342,7 +403,7 @@ impl Session<'_> {
             self.interpolate_tree(&mut root, scope.environment)?;
             merge::reset(&mut tree, &resets);
             tree = self.checked(merge::files(tree, root))?;
-            self.checked(merge::unique(&mut tree))?;
+            self.go_on(merge::unique(&mut tree))?;
             tree = self.long(tree)?;
             last = resets;
         }
@@ -355,7 +416,7 @@ impl Session<'_> {
                 Some(map) if !map.contains(reference) => {
                     let problem = missing(format!("{file}: service \"{reference}\" not found in {from}"));
                     Some(match closest(reference, map.keys()) {
-                        Some(guess) => problem.hint(format!("did you mean `{guess}`?")),
+                        Some(guess) => problem.hint(did_you_mean(guess)),
                         None => problem,
                     })
                 }
@@ -537,10 +598,15 @@ impl Session<'_> {
                         .also(mark)
                         .hint("put the change into an override file beside the included one: `path: [file, override]`"),
                 ),
-                None => to.insert(name, from.key_mark(name), node.clone()),
+                None => {
+                    if section == "services" {
+                        self.count_ports(node, mark)?;
+                    }
+                    to.insert(name, from.key_mark(name), node.clone());
+                }
             }
         }
-        if problems.is_empty() { Ok(()) } else { Err(self.fail(problems)) }
+        self.found.add(problems, &self.sources)
     }
 
     // ---- files of variables -----------------------------------------------------------------------------
@@ -635,7 +701,7 @@ impl Session<'_> {
                         let message = format!("env file {} not found", env_file.path);
                         let problem =
                             Problem::new(message, mark).hint("create it, or write `required: false`");
-                        return Err(self.fail(vec![problem]));
+                        self.found.add(vec![problem], &self.sources)?;
                     }
                     continue;
                 }
@@ -644,9 +710,9 @@ impl Session<'_> {
                     "raw" => Format::Raw,
                     other => {
                         let message = format!("unsupported env_file format \"{other}\"");
-                        return Err(self.fail(vec![
-                            Problem::new(message, mark).hint("the formats are `.env` and `raw`"),
-                        ]));
+                        let problem = Problem::new(message, mark).hint("the formats are `.env` and `raw`");
+                        self.found.add(vec![problem], &self.sources)?;
+                        continue;
                     }
                 };
                 let lookup =
@@ -674,7 +740,8 @@ impl Session<'_> {
                 if self.kind(file).is_none() {
                     let mark = at(&["services", name, "label_file", &number.to_string()]);
                     let message = format!("label file {file} not found");
-                    return Err(self.fail(vec![Problem::new(message, mark)]));
+                    self.found.add(vec![Problem::new(message, mark)], &self.sources)?;
+                    continue;
                 }
                 let found = {
                     let lookup = |name: &str| labels.get(name).cloned();
@@ -825,6 +892,7 @@ pub(crate) fn normalized(
 
 /// The typed project of a normalised tree.
 pub(crate) fn typed(session: &mut Session<'_>, tree: Node) -> Result<Project, Failure> {
-    let outcome = typed::project(tree, &mut session.warnings);
-    session.checked(outcome)
+    let (project, problems) = typed::project(tree, &mut session.warnings);
+    session.found.add(problems, &session.sources)?;
+    project.ok_or_else(|| session.found.failure())
 }

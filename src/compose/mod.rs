@@ -4,7 +4,8 @@
 //!
 //! One stage, one file. The order of the stages is the reference's own, because another order gives other
 //! results: `load` keeps it. Every value carries the place it was written at through all of them, so that any
-//! mistake is shown in the line it was made in, and the mistakes of one stage are told together.
+//! mistake is shown in the line it was made in. A stage leaves out what it cannot read, and the next one goes on
+//! with the rest: all mistakes are told together, but not what only follows from another one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -43,7 +44,7 @@ use indexmap::IndexMap;
 
 use crate::base::{Failure, Kind, Place};
 use load::{Scope, Session};
-use problem::{MAX_TOLD, Problem, Sources};
+use problem::{Found, MAX_TOLD, Problem, Sources};
 use tree::{Mark, Node, Value};
 
 /// What to load and with what values; the caller reads the environment and the disk.
@@ -206,27 +207,12 @@ fn locate(root: &Node, steps: &[&str]) -> Mark {
 /// Loads a project.
 ///
 /// # Errors
-/// Everything that the stage that failed found wrong, each with its place.
+/// Everything that is wrong, as far as the stages can go on without it, each with its place.
 pub fn load(request: &Request, files: &dyn Files) -> Result<Loaded, Failure> {
     let mut opened = open(request, files)?;
-    let tree = opened.tree(true)?;
-    let Opened { mut session, files: config_files, env_files, environment, folder, profiles, .. } = opened;
-    let at = |steps: &[&str]| locate(&tree, steps);
-    let mut project = load::typed(&mut session, tree.clone())?;
-    project.working_dir = PathBuf::from(&folder);
-    project.environment = environment;
-    profiles::activate(&mut project, profiles);
-    let told = |session: &Session<'_>, problems: Vec<Problem>| session.sources.failures(problems);
-    consistency::check(&mut project, &at).map_err(|problems| told(&session, problems))?;
-    session.service_labels(&mut project, &at)?;
-    profiles::target(&mut project, &request.targets)?;
-    if !request.all_resources {
-        profiles::drop_unused(&mut project);
-    }
-    if request.resolve {
-        session.service_environments(&mut project, &at)?;
-    }
-    consistency::container_names(&project, &at).map_err(|problems| told(&session, problems))?;
+    let outcome = checked(request, &mut opened);
+    let (project, tree) = opened.session.unless_found(outcome)?;
+    let Opened { mut session, files: config_files, env_files, .. } = opened;
     let warnings = warnings(&mut session);
     Ok(Loaded {
         project,
@@ -235,6 +221,30 @@ pub fn load(request: &Request, files: &dyn Files) -> Result<Loaded, Failure> {
         env_files: env_files.into_iter().map(PathBuf::from).collect(),
         places: Places { tree, sources: session.sources },
     })
+}
+
+/// The stages, each of which goes on with what the one before left, and the tree that the project was read from.
+fn checked(request: &Request, opened: &mut Opened<'_>) -> Result<(Project, Node), Failure> {
+    let tree = opened.tree(true)?;
+    let session = &mut opened.session;
+    let at = |steps: &[&str]| locate(&tree, steps);
+    let mut project = load::typed(session, tree.clone())?;
+    project.working_dir = PathBuf::from(&opened.folder);
+    project.environment = std::mem::take(&mut opened.environment);
+    profiles::activate(&mut project, std::mem::take(&mut opened.profiles));
+    let wrong = |steps: &[&str], inside: bool| session.wrong(&tree, steps, inside);
+    let outcome = consistency::check(&mut project, &at, &wrong);
+    session.go_on(outcome)?;
+    session.service_labels(&mut project, &at)?;
+    profiles::target(&mut project, &request.targets)?;
+    if !request.all_resources {
+        profiles::drop_unused(&mut project);
+    }
+    if request.resolve {
+        session.service_environments(&mut project, &at)?;
+    }
+    session.go_on(consistency::container_names(&project, &at))?;
+    Ok((project, tree))
 }
 
 /// The tree of a project that was not typed: what `config --no-interpolate` prints.
@@ -255,7 +265,8 @@ pub struct Model {
 pub fn load_model(request: &Request, files: &dyn Files) -> Result<Model, Failure> {
     let request = Request { interpolate: false, ..request.clone() };
     let mut opened = open(&request, files)?;
-    let tree = opened.tree(true)?;
+    let outcome = opened.tree(true);
+    let tree = opened.session.unless_found(outcome)?;
     let mut variables = BTreeMap::new();
     interpolate::variables(&tree, &mut variables);
     Ok(Model {
@@ -298,6 +309,8 @@ fn open<'a>(request: &Request, files: &'a dyn Files) -> Result<Opened<'a>, Failu
         cwd,
         interpolate: request.interpolate,
         sources: Sources::default(),
+        found: Found::default(),
+        ports: 0,
         warnings: Vec::new(),
         notes: Vec::new(),
     };
@@ -459,6 +472,8 @@ fn warnings(session: &mut Session<'_>) -> Vec<Failure> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A disk in memory.
@@ -593,6 +608,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn ports_of_other_files_end_before_the_memory_does() {
+        // A hundred services that extend or include one with a range of ports were a hundred copies of it before
+        // anybody counted.
+        let disk = |compose: String| {
+            let mut disk = Disk::with(&[
+                ("/shop/compose.yaml", &compose),
+                ("/shop/b.yaml", "services: {b: {extends: {file: c.yaml, service: c}}}\n"),
+                ("/shop/c.yaml", "services: {c: {image: i, ports: ['20000-59999']}}\n"),
+            ]);
+            for n in 1..4 {
+                let text = format!("services: {{s{n}: {{extends: {{file: c.yaml, service: c}}}}}}\n");
+                disk.0.insert(format!("/shop/{n}.yaml").into(), text.into_bytes());
+            }
+            disk
+        };
+        let extend = |from: usize| -> String {
+            let one = |n| format!("  a{n}: {{extends: {{file: b.yaml, service: b}}}}\n");
+            format!("services:\n{}", (from..4).map(one).collect::<String>())
+        };
+        assert_eq!(load(&request(), &disk(extend(3))).unwrap().project.services["a3"].ports.len(), 40_000);
+        for compose in [extend(1), "include: [1.yaml, 2.yaml, 3.yaml]\n".into()] {
+            let failure = load(&request(), &disk(compose)).unwrap_err();
+            assert!(failure.message.contains("more than 70000 ports"), "{failure}");
+            assert_eq!(failure.places[0].path, Path::new("/shop/compose.yaml"));
+        }
+    }
+
+    #[test]
     fn what_config_prints_loads_to_itself() {
         let text = "name: n\nservices:\n  a:\n    image: 'i$$x'\n    command: echo 'a  b' \"$$HOME\"\n    environment: {A: 'x: y', B: '', C: null, D: \"l1\\nl2\\n\"}\n    \
                     ports: ['8000-8001:80-81', '127.0.0.1::90/udp']\n    volumes: ['vv:/v:ro', './b:/b', /anon]\n    \
@@ -611,5 +654,90 @@ pub(crate) mod tests {
         let odd = "services: {a: {image: i, environment: {B: \"\\x82\\x85\\x7F\"}}}\n";
         let json = print::to_json(&shop(odd).unwrap().project).unwrap();
         assert_eq!(print::to_json(&again(&json)).unwrap(), json);
+    }
+
+    /// What a service may say, a line for each key and its forms. They all fit together.
+    const SAYS: [&[&str]; 30] = [
+        &["command: a 'b  c'", "command: [a, $$b]", "command: []", "command: null"],
+        &["entrypoint: ''", "entrypoint: [sh, -c, \"x\\ny\\n\"]"],
+        &["build: .", "build: {dockerfile_inline: FROM x}", "build: {args: [A, B=1, U], ssh: [default]}"],
+        &["build: {context: https://x/y.git, ulimits: {nofile: 0}}", "build: {extra_hosts: [h=::1]}"],
+        &["ports: [80, '8000-8002:90-92', '127.0.0.1::9/udp']", "ports: [{target: 1, published: 2-9}]"],
+        &["volumes: ['v:/v/../w:ro', './d:/d', /anon, '~/h:/h']", "volumes: [{type: tmpfs, target: /t}]"],
+        &["networks: [n]", "networks: {n: {aliases: [x]}, default: null}", "networks: {n: }"],
+        &["environment: [A=1, B, U]", "environment: {A: 'x: y', B: null, C: 1.50, D: true}"],
+        &["env_file: e.env", "env_file: [e.env, {path: none.env, required: false}]"],
+        &["labels: [l=1, m]", "labels: {l: '$$x', k: ' #'}", "label_file: e.env"],
+        &["depends_on: [base]", "depends_on: {base: {condition: service_healthy, restart: true}}"],
+        &["links: ['base:b']", "links: [base]", "volumes_from: ['base:ro']", "pid: service:base"],
+        &["secrets: [s]", "secrets: [{source: s, target: /t/s, mode: 0440}]"],
+        &["configs: [c]", "configs: [{source: c, target: /c, uid: '1'}]"],
+        &["healthcheck: {test: 'curl x', interval: 90s}", "healthcheck: {disable: true}"],
+        &["healthcheck: {test: [NONE]}", "healthcheck: {test: [CMD, x], start_period: 1m30s}"],
+        &["deploy: {resources: {limits: {cpus: 0.5, memory: 50M}}, labels: [q=1]}", "deploy: {replicas: 0}"],
+        &["deploy: {restart_policy: {condition: on-failure, delay: 1.5s}}", "deploy: {mode: global}"],
+        &["ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}", "ulimits: {core: {soft: 4, hard: 4}}"],
+        &["extra_hosts: ['a:1.2.3.4', 'b=::1']", "extra_hosts: {a: [1.1.1.1, 2.2.2.2]}"],
+        &["dns: 1.1.1.1", "dns: ['', 8.8.8.8]", "dns_search: [a.b]"],
+        &["tmpfs: /tmpfs", "tmpfs: ['/x:size=1m', /y]", "shm_size: 64m"],
+        &["logging: {driver: x, options: {a: 1, b: null}}", "logging: {options: {max-size: 1m}}"],
+        &["devices: ['/dev/a:/dev/b', '/dev/c']", "gpus: [{count: all}]", "gpus: [{device_ids: ['0']}]"],
+        &["sysctls: {a.b: 1}", "sysctls: [a.b=1]", "cap_add: [X]", "annotations: {a: b}"],
+        &["pull_policy: if_not_present", "pull_policy: every_2h", "platform: linux/amd64"],
+        &["stop_grace_period: 1h1.5s", "memswap_limit: 1.5gb", "mem_swappiness: 0", "cpu_percent: 50"],
+        &["init: 'yes'", "tty: true", "read_only: false", "privileged: 'no'"],
+        &["x-list: [1, {b: c, '': 2}]", "x-map: {z: 1, a: 017}", "x-date: 2001-01-01"],
+        &["post_start: [{command: a b, user: u}]", "develop: {watch: [{path: ., action: rebuild}]}"],
+    ];
+    const REST: &str = "  base: {image: 'base:$TAG'}\nnetworks: {n: {driver_opts: {a: 1}}}\nvolumes: {v: }\n\
+                        secrets: {s: {file: ./s}}\nconfigs: {c: {content: \"a $$\\n\"}}\nx-top: {a: '$TAG'}\n";
+
+    /// A service of lines of [`SAYS`], each by its number from 1.
+    fn said(chosen: &[usize]) -> String {
+        let lines = SAYS.iter().zip(chosen).filter_map(|(forms, one)| forms.get(one.checked_sub(1)?));
+        let mut keys = std::collections::BTreeSet::new();
+        lines
+            .filter(|line| keys.insert(line.split(':').next()))
+            .map(|line| format!("    {line}\n"))
+            .collect::<String>()
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(
+            one in proptest::collection::vec(0_usize..6, SAYS.len()),
+            mut other in proptest::collection::vec(0_usize..6, SAYS.len()),
+        ) {
+            // Said twice, an entry of a list would be refused.
+            other.iter_mut().zip(&one).filter(|(b, a)| b == a).for_each(|(b, _)| *b = 0);
+            let text = format!(
+                "services:\n  a:\n    image: i\n{}  b:\n    extends: a\n{}{REST}", said(&one), said(&other)
+            );
+            let file = |text: &str| Disk::with(&[("/shop/compose.yaml", text), ("/shop/e.env", "E=1\nF=$B\n")]);
+            let mut request = request();
+            request.environment.extend([("B", "b $ $$"), ("TAG", "t")].map(|(k, v)| (k.into(), v.into())));
+
+            let disk = file(&text);
+            let mut opened = open(&request, &disk).unwrap();
+            let once = opened.tree(true).unwrap_or_else(|failure| panic!("{failure}\n{text}"));
+            let mut twice = once.clone();
+            normalize::tree(&mut twice, "shop", &|name| opened.environment.get(name).cloned());
+            prop_assert_eq!(&twice, &once, "{}", text);
+
+            // And once it is printed, by what `config` writes in either format.
+            let first = load(&request, &disk).unwrap_or_else(|failure| panic!("{failure}\n{text}")).project;
+            let again = |printed: &str| {
+                load(&request, &file(printed)).unwrap_or_else(|failure| panic!("{failure}\n{printed}")).project
+            };
+            let yaml = print::to_yaml(&first);
+            prop_assert_eq!(print::hashes(&again(&yaml)), print::hashes(&first));
+            prop_assert_eq!(print::to_yaml(&again(&yaml)), yaml);
+            let limited = text.contains("nofile: 0");
+            let json = print::to_json(&first).unwrap();
+            // The reference's JSON leaves a limit of 0 out, and what it leaves does not load.
+            if !limited {
+                prop_assert_eq!(print::to_json(&again(&json)).unwrap(), json);
+            }
+        }
     }
 }

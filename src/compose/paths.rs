@@ -82,7 +82,13 @@ impl Resolver<'_> {
             }
             _ => {}
         }
-        let Value::Text(text) = &mut node.value else { return Ok(()) };
+        let kind = node.kind();
+        let Value::Text(text) = &mut node.value else {
+            // The reference crashes at it. A path nevertheless, it would have been looked for here and there.
+            let context = matches!(rule, Rule::Context);
+            let problem = Problem::new(format!("a build context is a path, this is {kind}"), node.mark);
+            return if context { Err(problem.hint("write it in quotes")) } else { Ok(()) };
+        };
         *text = match rule {
             Rule::Context if is_remote_context(text) => return Ok(()),
             Rule::Extends if is_remote(text) => return Ok(()),
@@ -122,6 +128,8 @@ impl Resolver<'_> {
                 *source = self.any_system(source);
                 Ok(())
             }
+            // It was refused by an earlier stage.
+            Some(Value::Null) => Ok(()),
             _ => Err(Problem::new(
                 "invalid mount config for type \"bind\": field Source must not be empty",
                 mark,
@@ -213,6 +221,18 @@ mod tests {
         tree(&mut root, &resolver).unwrap();
         let expected = "services: {a: {build: {context: /base/b}, volumes: [{type: bind, source: /home/u/x}, {type: bind, source: 'C:\\y'}]}}";
         assert_eq!(root, documents(expected, 0).unwrap().remove(0).root);
+    }
+
+    #[test]
+    fn a_context_that_is_no_text_is_refused() {
+        // Found by the fuzz target `loader`: it was printed as `"0"`, which is a folder when it is read again.
+        let mut root =
+            documents("services: {a: {build: {additional_contexts: {b: 0}}}}", 0).unwrap().remove(0).root;
+        let resolver = Resolver { base: "/base", home: None, follow: &|path| path.to_owned() };
+        assert_eq!(
+            tree(&mut root, &resolver).unwrap_err()[0].message,
+            "a build context is a path, this is a number"
+        );
     }
 
     #[test]

@@ -28,7 +28,10 @@ pub(crate) fn parse(text: &str) -> Result<Vec<ShortPort>, String> {
     if target.is_empty() {
         return Err(format!("no port specified: {text}<empty>"));
     }
-    let (first, last) = range(target).ok_or_else(|| format!("invalid container port: {target}"))?;
+    // Any host port may be left to the engine by a 0, no container port.
+    let (first, last) = range(target)
+        .filter(|(first, _)| *first > 0)
+        .ok_or_else(|| format!("invalid container port: {target}"))?;
     let (first_published, last_published) = if published.is_empty() {
         (0, 0)
     } else {
@@ -105,9 +108,21 @@ mod tests {
         assert_eq!(ports("8000-8001:9000-9001"), [":8000:9000/tcp", ":8001:9001/tcp"]);
         assert_eq!(ports("8000-8010:80"), [":8000-8010:80/tcp"]);
         assert_eq!(ports("9-10"), ["::10/tcp", "::9/tcp"]);
-        for wrong in
-            ["", "8080:", "a:80", "80:a", "::1:80:80", "1.2.3:80:80", "80/foo", "8000-8002:80-81", "70000"]
-        {
+        // The fuzz target `loader` found `818:0`: it loaded, was printed without its port, and did not load again.
+        for wrong in [
+            "",
+            "8080:",
+            "a:80",
+            "80:a",
+            "::1:80:80",
+            "1.2.3:80:80",
+            "80/foo",
+            "8000-8002:80-81",
+            "70000",
+            "818:0",
+            "0-1",
+            "-1",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

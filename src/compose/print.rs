@@ -269,6 +269,9 @@ fn for_yaml(value: &mut Value, key: &str, free: bool) {
                     map.insert(name.to_owned(), value);
                 }
             }
+            if key == "ulimits" && !free {
+                map.values_mut().for_each(whole_pair);
+            }
             for (key, value) in map.iter_mut() {
                 for_yaml(value, if named { "" } else { key }, free);
             }
@@ -276,6 +279,14 @@ fn for_yaml(value: &mut Value, key: &str, free: bool) {
         }
         Value::Array(items) => items.iter_mut().for_each(|item| for_yaml(item, "", free)),
         _ => {}
+    }
+}
+
+/// Both halves of a limit: JSON leaves a 0 out, YAML does not, for a pair without one half does not load.
+fn whole_pair(limit: &mut Value) {
+    if let Value::Object(pair) = limit {
+        let half = |name: &str| (name.to_owned(), pair.get(name).cloned().unwrap_or_else(|| 0.into()));
+        *pair = ["soft", "hard"].map(half).into_iter().collect();
     }
 }
 
@@ -312,7 +323,7 @@ fn yaml(value: &Value) -> String {
     let mut text = String::new();
     match value {
         Value::Object(map) if !map.is_empty() => members(&mut text, map, 0, false),
-        Value::Array(list) if !list.is_empty() => items(&mut text, list, 0),
+        Value::Array(list) if !list.is_empty() => items(&mut text, list, 0, false),
         _ => {
             scalar_text(&mut text, value, 0);
             text.push('\n');
@@ -321,21 +332,31 @@ fn yaml(value: &Value) -> String {
     text
 }
 
+/// Where a line ends, for YAML.
+const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
 fn members(text: &mut String, map: &Map<String, Value>, indent: usize, mut inline: bool) {
     for (key, value) in map {
         if !std::mem::take(&mut inline) {
             let _ = write!(text, "{:indent$}", "");
         }
-        text.push_str(&quoted(key, indent, true));
+        // A key that is long or has several lines is written as such; YAML reads no more than 1024 characters of
+        // another.
+        let apart = key.len() > 128 || key.contains(LINE_ENDS);
+        if apart {
+            let _ = write!(text, "? {}\n{:indent$}", quoted(key, indent), "");
+        } else {
+            text.push_str(&quoted(key, indent));
+        }
         text.push(':');
         match value {
             Value::Object(map) if !map.is_empty() => {
-                text.push('\n');
-                members(text, map, indent + 2, false);
+                text.push(if apart { ' ' } else { '\n' });
+                members(text, map, indent + 2, apart);
             }
             Value::Array(list) if !list.is_empty() => {
-                text.push('\n');
-                items(text, list, indent + 2);
+                text.push(if apart { ' ' } else { '\n' });
+                items(text, list, indent + 2, apart);
             }
             _ => {
                 text.push(' ');
@@ -346,16 +367,15 @@ fn members(text: &mut String, map: &Map<String, Value>, indent: usize, mut inlin
     }
 }
 
-fn items(text: &mut String, list: &[Value], indent: usize) {
+fn items(text: &mut String, list: &[Value], indent: usize, mut inline: bool) {
     for item in list {
-        let _ = write!(text, "{:indent$}- ", "");
+        if !std::mem::take(&mut inline) {
+            let _ = write!(text, "{:indent$}", "");
+        }
+        text.push_str("- ");
         match item {
             Value::Object(map) if !map.is_empty() => members(text, map, indent + 2, true),
-            Value::Array(list) if !list.is_empty() => {
-                let mut inner = String::new();
-                items(&mut inner, list, indent + 2);
-                text.push_str(inner.trim_start());
-            }
+            Value::Array(list) if !list.is_empty() => items(text, list, indent + 2, true),
             _ => {
                 scalar_text(text, item, indent);
                 text.push('\n');
@@ -372,14 +392,14 @@ fn scalar_text(text: &mut String, value: &Value, indent: usize) {
             Some(float) if number.is_f64() => text.push_str(&scalar::go_float(float)),
             _ => text.push_str(&number.to_string()),
         },
-        Value::String(value) => text.push_str(&quoted(value, indent, false)),
+        Value::String(value) => text.push_str(&quoted(value, indent)),
         Value::Array(_) => text.push_str("[]"),
         Value::Object(_) => text.push_str("{}"),
     }
 }
 
 /// A text as a YAML scalar.
-fn quoted(value: &str, indent: usize, key: bool) -> String {
+fn quoted(value: &str, indent: usize) -> String {
     let reads_as_text = matches!(scalar::plain(value), super::tree::Value::Text(_));
     // What YAML 1.1 would take for a boolean or a base-60 number is quoted for the sake of other readers.
     let legacy = matches!(
@@ -403,13 +423,20 @@ fn quoted(value: &str, indent: usize, key: bool) -> String {
     if !reads_as_text || legacy || value == "<<" {
         return double_quoted(value);
     }
-    if value.contains('\n') && !key && literal_fits(value) {
+    if value.contains('\n') && literal_fits(value) {
         return literal(value, indent);
     }
-    if value.chars().any(|c| c.is_control() || matches!(c, '\u{FEFF}' | '\u{2028}' | '\u{2029}' | '\u{85}')) {
+    if value.chars().any(escaped) {
         return double_quoted(value);
     }
     if plain_fits(value) { value.to_owned() } else { format!("'{}'", value.replace('\'', "''")) }
+}
+
+/// What go-yaml takes for unprintable: an emoji, too.
+fn escaped(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{FEFF}' | '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
+        || c > '\u{FFFF}'
 }
 
 /// `12:30:45`, which YAML 1.1 takes for a number.
@@ -452,20 +479,24 @@ fn plain_fits(value: &str) -> bool {
         || value.starts_with("..."))
 }
 
+/// A text that starts with a tab would not read back, which go-yaml does not mind.
 fn literal_fits(value: &str) -> bool {
-    !value.starts_with([' ', '\n', '\t'])
+    !value.starts_with('\t')
+        && !value.ends_with(' ')
         && !value.contains(" \n")
-        && !value.chars().any(|c| (c.is_control() && c != '\n' && c != '\t') || c == '\u{FEFF}')
+        && !value.chars().any(|c| escaped(c) && c != '\n' && c != '\t')
 }
 
 fn literal(value: &str, indent: usize) -> String {
     let body = value.trim_end_matches('\n');
+    // What starts with space hides how far the text is indented.
+    let hint = if value.starts_with([' ', '\n']) { "2" } else { "" };
     let chomp = match value.len() - body.len() {
         0 => "-",
-        1 => "",
+        1 if !body.is_empty() => "",
         _ => "+",
     };
-    let mut text = format!("|{chomp}");
+    let mut text = format!("|{hint}{chomp}");
     let lines = if chomp == "+" { value.strip_suffix('\n').unwrap_or(value) } else { body };
     for line in lines.split('\n') {
         text.push('\n');
@@ -494,10 +525,13 @@ fn double_quoted(value: &str) -> String {
             '\u{85}' => text.push_str("\\N"),
             '\u{2028}' => text.push_str("\\L"),
             '\u{2029}' => text.push_str("\\P"),
-            c if c.is_control() || c == '\u{FEFF}' => {
+            c if escaped(c) => {
                 let code = c as u32;
-                let _ =
-                    if code < 0x100 { write!(text, "\\x{code:02X}") } else { write!(text, "\\u{code:04X}") };
+                let _ = match code {
+                    0..0x100 => write!(text, "\\x{code:02X}"),
+                    0x100..0x1_0000 => write!(text, "\\u{code:04X}"),
+                    _ => write!(text, "\\U{code:08X}"),
+                };
             }
             c => text.push(c),
         }
@@ -532,16 +566,29 @@ mod tests {
             ("a\tb", "\"a\\tb\""),
             ("$x", "$x"),
         ] {
-            assert_eq!(quoted(value, 0, false), text, "{value}");
+            assert_eq!(quoted(value, 0), text, "{value}");
         }
-        assert_eq!(quoted("a\nb\n", 2, false), "|\n    a\n    b");
-        assert_eq!(quoted("a\nb", 0, false), "|-\n  a\n  b");
+        assert_eq!(quoted("a\nb\n", 2), "|\n    a\n    b");
+        assert_eq!(quoted("a\nb", 0), "|-\n  a\n  b");
+        assert_eq!(quoted("\n  a\n\n", 0), "|2+\n\n    a\n");
+        assert_eq!(quoted("\n", 0), "|2+\n");
+        assert_eq!(quoted("a\nb ", 0), "\"a\\nb \"");
+        assert_eq!(quoted("a 😀", 0), "\"a \\U0001F600\"");
     }
 
     #[test]
     fn json_holds_no_character_that_yaml_refuses() {
         // Found by the fuzz target `loader`: `environment: {B: "\x82"}`.
         assert_eq!(yaml_escapes("\"a\u{82}\u{85}\u{7F}é\""), "\"a\\u0082\\u0085\\u007fé\"");
+    }
+
+    #[test]
+    fn a_limit_of_nothing_has_both_halves() {
+        // Found by the fuzz target `loader`: `ulimits: {nofile: 0}` was printed as `{}`, which does not load.
+        let mut value = json!({"ulimits": {"nofile": {}, "nproc": {"hard": 2}, "core": 1}});
+        for_yaml(&mut value, "", false);
+        let whole = json!({"ulimits": {"core": 1, "nofile": {"soft": 0, "hard": 0}, "nproc": {"soft": 0, "hard": 2}}});
+        assert_eq!(value, whole);
     }
 
     #[test]
@@ -558,6 +605,16 @@ mod tests {
                 "web2", "web10"
             ]
         );
+    }
+
+    #[test]
+    fn long_keys_and_keys_of_several_lines_stand_apart() {
+        // Near the fuzz target `loader`: a key of more than 1024 characters did not read back.
+        let long = "k".repeat(129);
+        let value = json!({"a\nb": {"c": 1, "d": 2}, &long: ["e", ["f"]], "g": {"h\n": "i"}});
+        let expected =
+            format!("? |-\n  a\n  b\n: c: 1\n  d: 2\n? {long}\n: - e\n  - - f\ng:\n  ? |\n    h\n  : i\n");
+        assert_eq!(yaml(&value), expected);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What is wrong, while it is still found by stages that know marks and not files.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::tree::Mark;
-use crate::base::{Failure, Kind, Place};
+use crate::base::{Failure, Kind, Place, guess};
 
 /// One mistake in a file, or one warning about it.
 #[derive(Debug, Clone)]
@@ -92,6 +93,13 @@ impl Sources {
         self.0.get(file as usize).map_or("", |source| &source.text)
     }
 
+    /// The same for each time that a place is read, for a file is read once for every service that extends it.
+    fn spot(&self, mark: Mark) -> Option<Spot> {
+        let path = &self.0.get(mark.file as usize)?.path;
+        let first = self.0.iter().position(|source| source.path == *path)?;
+        (mark.line > 0).then_some((first, mark.line, mark.column))
+    }
+
     /// How wide a line of a file is.
     pub(crate) fn width(&self, file: u32, line: u32) -> u32 {
         let line = self.0.get(file as usize).map(|source| source.line(line)).unwrap_or_default();
@@ -130,14 +138,74 @@ impl Sources {
     }
 }
 
+/// A file, a line and a column.
+type Spot = (usize, u32, u32);
+
+/// What was found wrong by stages after which others could go on. What a later stage says of a place that is told
+/// already follows from that, and is left out.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    told: Vec<(Option<Spot>, Failure)>,
+    spots: HashSet<Spot>,
+}
+
+impl Found {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Whether something was found wrong there.
+    pub(crate) fn at(&self, mark: Mark, sources: &Sources) -> bool {
+        sources.spot(mark).is_some_and(|spot| self.spots.contains(&spot))
+    }
+
+    /// Adds what a stage found.
+    ///
+    /// # Errors
+    /// How many more there were, once they are more than a person reads.
+    pub(crate) fn add(&mut self, problems: Vec<Problem>, sources: &Sources) -> Result<(), Failure> {
+        let before = self.told.len();
+        let mut more = 0;
+        for problem in problems {
+            let spot = problem.marks.first().and_then(|mark| sources.spot(*mark));
+            if self.told.len() >= MAX_TOLD {
+                more += 1;
+            } else if !spot.is_some_and(|spot| self.spots.contains(&spot)) {
+                self.told.push((spot, sources.failure(problem)));
+            }
+        }
+        self.spots.extend(self.told[before..].iter().filter_map(|(spot, _)| *spot));
+        if more > 0 {
+            return Err(Failure::new(Kind::Files, format!("and {more} more problems")));
+        }
+        Ok(())
+    }
+
+    /// Adds what ended the loading.
+    pub(crate) fn end(&mut self, mut failure: Failure, sources: &Sources) {
+        let others = std::mem::take(&mut failure.others);
+        for failure in std::iter::once(failure).chain(others) {
+            let spot = failure.places.first().and_then(|place| {
+                let file = sources.0.iter().position(|source| source.path == place.path)?;
+                (place.line > 0).then_some((file, place.line, place.column))
+            });
+            if !spot.is_some_and(|spot| self.spots.contains(&spot)) {
+                self.told.push((spot, failure));
+            }
+        }
+    }
+
+    /// All of it as one failure, in the order of the files.
+    pub(crate) fn failure(&mut self) -> Failure {
+        let mut told = std::mem::take(&mut self.told);
+        told.sort_by_key(|(spot, _)| (spot.is_none(), *spot));
+        Failure::all(told.into_iter().map(|(_, failure)| failure).collect())
+    }
+}
+
 /// The candidate that `word` was probably meant to be.
 pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    guess::closest(word, candidates, |candidate| 1 + candidate.len().min(word.len()) / 4)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::problem::closest;
 use super::project::{Map, Project, Service};
+use crate::base::guess::did_you_mean;
 use crate::base::{Failure, Kind};
 
 /// Sorts services into active ones and others.
@@ -35,7 +36,7 @@ pub(crate) fn target(project: &mut Project, targets: &[String]) -> Result<(), Fa
             let failure = Failure::new(Kind::Usage, format!("no such service: {target}"));
             let names = project.all_services().map(|(name, _)| name.as_str());
             return Err(match closest(target, names) {
-                Some(guess) => failure.hint(format!("did you mean `{guess}`?")),
+                Some(guess) => failure.hint(did_you_mean(guess)),
                 None => failure,
             });
         };

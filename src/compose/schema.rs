@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 
 use super::problem::{Outcome, Problem, closest, unless};
-use super::scalar::go_float;
 use super::tree::{Mapping, Mark, Node, Value};
+use super::typed::json;
+use crate::base::guess::did_you_mean;
 
 /// What a value may be.
 pub(crate) enum Shape {
@@ -657,10 +658,23 @@ fn pull_policy(text: &str) -> bool {
 
 // ---- the check ------------------------------------------------------------------------------------------
 
-/// Checks a whole file.
-pub(crate) fn check(root: &Node) -> Outcome<()> {
-    let mut checker = Checker { problems: Vec::new(), at: Vec::new() };
+/// Checks a whole file, and takes the values away that the stages to come could not read.
+pub(crate) fn check(root: &mut Node) -> Outcome<()> {
+    let mut checker = Checker { problems: Vec::new(), at: Vec::new(), unreadable: Vec::new() };
     checker.node(root, &FILE, root.mark);
+    for path in checker.unreadable {
+        let mut here = Some(&mut *root);
+        for step in &path {
+            here = here.and_then(|node| match &mut node.value {
+                Value::Map(map) => map.get_mut(step),
+                Value::List(items) => step.parse::<usize>().ok().and_then(|number| items.get_mut(number)),
+                _ => None,
+            });
+        }
+        if let Some(node) = here {
+            node.value = Value::Null;
+        }
+    }
     unless(checker.problems, ())
 }
 
@@ -670,6 +684,8 @@ const MAX_PROBLEMS: usize = 100;
 struct Checker {
     problems: Vec<Problem>,
     at: Vec<String>,
+    /// Where values are of another kind than any stage expects.
+    unreadable: Vec<Vec<String>>,
 }
 
 impl Checker {
@@ -701,7 +717,7 @@ impl Checker {
                     let listed: Vec<String> = values.iter().map(|value| format!("'{value}'")).collect();
                     let guess = closest(text, values.iter().copied());
                     let problem = self.tell(mark, format!("value must be one of {}", listed.join(", ")));
-                    problem.hint = guess.map(|guess| format!("did you mean `{guess}`?"));
+                    problem.hint = guess.map(did_you_mean);
                 }
                 None => self.wrong_kind(node, shape, mark),
             },
@@ -764,6 +780,7 @@ impl Checker {
             None => "something else".to_owned(),
         };
         let found = node.kind();
+        self.unreadable.push(self.at.clone());
         let problem = self.tell(mark, format!("must be a {wanted}, this is {found}"));
         if let Value::Time(_) = node.value {
             problem.hint = Some("write the date in quotes".to_owned());
@@ -775,23 +792,17 @@ impl Checker {
     }
 
     fn unique(&mut self, list: &[Node]) {
-        let mut texts: HashMap<&str, usize> = HashMap::new();
-        let mut others: Vec<usize> = Vec::new();
+        // As JSON, where 1 and 1.0 are one number, and the order of keys says nothing.
+        let mut seen: HashMap<String, usize> = HashMap::new();
         for (second, item) in list.iter().enumerate() {
-            let first = if let Value::Text(text) = &item.value {
-                let first = *texts.entry(text).or_insert(second);
-                (first != second).then_some(first)
-            } else {
-                let known = others.iter().copied().find(|other| same(&list[*other], item));
-                if known.is_none() && others.len() < 1000 {
-                    others.push(second);
-                }
-                known
-            };
-            let Some(first) = first else { continue };
-            let mark = list[first].mark;
-            let problem = self.tell(item.mark, format!("items at {first} and {second} are equal"));
-            problem.marks.push(mark);
+            let mut value = json(item);
+            value.sort_all_objects();
+            let first = *seen.entry(value.to_string()).or_insert(second);
+            if first != second {
+                let mark = list[first].mark;
+                let problem = self.tell(item.mark, format!("items at {first} and {second} are equal"));
+                problem.marks.push(mark);
+            }
         }
     }
 
@@ -799,6 +810,7 @@ impl Checker {
         let known = |key: &str| members.known.iter().find(|(name, _)| *name == key).map(|(_, shape)| *shape);
         for required in members.required {
             if !map.contains(required) {
+                self.unreadable.push(self.at.clone());
                 self.tell(mark, format!("missing property '{required}'"));
             }
         }
@@ -825,7 +837,7 @@ impl Checker {
             }
             let guess =
                 closest(key, members.known.iter().map(|(name, _)| *name).filter(|name| !map.contains(name)));
-            let hint = guess.map(|guess| format!("did you mean `{guess}`?"));
+            let hint = guess.map(did_you_mean);
             let top = self.at.is_empty();
             let problem = self.tell(key_mark, format!("additional properties '{key}' not allowed"));
             problem.hint = match hint {
@@ -863,24 +875,14 @@ fn kinds(shape: &Shape, found: &mut Vec<&'static str>) {
     }
 }
 
-/// Whether two values are the same to JSON, where 1 and 1.0 are one number.
-fn same(a: &Node, b: &Node) -> bool {
-    match (&a.value, &b.value) {
-        (Value::Int(int), Value::Float(float)) | (Value::Float(float), Value::Int(int)) => {
-            int.to_string() == go_float(*float)
-        }
-        (a, b) => a == b,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::parse::documents;
     use super::*;
 
     fn problems(text: &str) -> Vec<(String, Option<String>)> {
-        let root = documents(text, 0).unwrap().remove(0).root;
-        let problems = check(&root).err().unwrap_or_default();
+        let mut root = documents(text, 0).unwrap().remove(0).root;
+        let problems = check(&mut root).err().unwrap_or_default();
         problems.into_iter().map(|p| (format!("{}:{}", p.marks[0].line, p.message), p.hint)).collect()
     }
 

@@ -8,24 +8,61 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::interpolate::boolean;
-use super::problem::{Outcome, Problem};
+use super::problem::Problem;
 use super::project::Project;
 use super::scalar::sprint;
 use super::shell_words;
 use super::tree::{Mapping, Mark, Node, Value};
 
-/// Reads a normalised tree.
-pub(crate) fn project(mut root: Node, warnings: &mut Vec<Problem>) -> Outcome<Project> {
+/// How often a tree is read again without the value that could not be read.
+const MAX_TRIES: usize = 10;
+
+/// Reads a normalised tree. Beside the problems stands the project without what they are about, where there is one.
+pub(crate) fn project(mut root: Node, warnings: &mut Vec<Problem>) -> (Option<Project>, Vec<Problem>) {
     let mut problems = Vec::new();
     commands(&mut root, &mut problems);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     extensions(&mut root, &mut Vec::new());
-    let told = RefCell::new(Vec::new());
-    let project = Project::deserialize(Reader { node: &root, told: &told });
-    warnings.extend(told.into_inner());
-    project.map_err(|error| vec![Problem::new(error.message, error.mark.unwrap_or_default())])
+    for _ in 0..MAX_TRIES {
+        let told = RefCell::new(Vec::new());
+        match Project::deserialize(Reader { node: &root, told: &told }) {
+            Ok(project) => {
+                warnings.extend(told.into_inner());
+                return (Some(project), problems);
+            }
+            Err(error) => {
+                let mark = error.mark.unwrap_or_default();
+                problems.push(Problem::new(error.message, mark));
+                if !take_away(&mut root, mark) {
+                    break;
+                }
+            }
+        }
+    }
+    (None, problems)
+}
+
+/// Takes the single value away that stands at a mark.
+fn take_away(node: &mut Node, mark: Mark) -> bool {
+    let single = |node: &Node| {
+        node.mark == mark && !matches!(node.value, Value::Null | Value::List(_) | Value::Map(_))
+    };
+    match &mut node.value {
+        Value::Map(map) => {
+            let found = map.iter().find(|(_, member)| single(member)).map(|(key, _)| key.to_owned());
+            match found {
+                Some(key) => map.remove(&key).is_some(),
+                None => map.iter_mut().any(|(_, member)| take_away(member, mark)),
+            }
+        }
+        Value::List(items) => items.iter_mut().any(|item| {
+            let found = single(item);
+            if found {
+                item.value = Value::Null;
+            }
+            found || take_away(item, mark)
+        }),
+        _ => false,
+    }
 }
 
 /// Reads any tree as a document of any shape.
@@ -394,8 +431,9 @@ mod tests {
     use super::super::parse::documents;
     use super::*;
 
-    fn read(text: &str) -> Outcome<Project> {
-        project(documents(text, 0).unwrap().remove(0).root, &mut Vec::new())
+    fn read(text: &str) -> Result<Project, Vec<Problem>> {
+        let (project, problems) = project(documents(text, 0).unwrap().remove(0).root, &mut Vec::new());
+        if problems.is_empty() { Ok(project.unwrap()) } else { Err(problems) }
     }
 
     #[test]

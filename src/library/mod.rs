@@ -12,7 +12,7 @@ pub mod record;
 pub mod schemas;
 pub mod writing;
 
-use crate::base::{Failure, Kind};
+use crate::base::{Failure, Kind, guess};
 pub use manifest::{Module, Template};
 use record::Record;
 use writing::{Manner, Wanted};
@@ -124,13 +124,9 @@ fn parsed<T: serde::de::DeserializeOwned>(file: &File) -> Result<T, Failure> {
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>, listing: &str) -> Failure {
     let failure = Failure::new(Kind::Usage, format!("no such {what}: {name}"));
-    let closest = known
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
-        // A third of the letters: `mongo` is not meant to be `minio`.
-        .filter(|(distance, _)| *distance <= name.chars().count() / 3)
-        .min();
-    match closest {
-        Some((_, known)) => failure.hint(format!("did you mean `{known}`?")),
+    // A third of the letters: `mongo` is not meant to be `minio`.
+    match guess::closest(name, known, |_| name.chars().count() / 3) {
+        Some(known) => failure.hint(guess::did_you_mean(known)),
         None => failure.hint(format!("see them with `{listing}`")),
     }
 }

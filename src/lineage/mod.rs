@@ -4,6 +4,7 @@
 pub mod changes;
 pub mod delete;
 pub mod difference;
+pub mod due;
 pub mod error;
 pub mod find;
 pub mod names;
@@ -14,11 +15,11 @@ pub mod tree;
 use std::collections::BTreeMap;
 
 pub use changes::{Act, Audit, Changes, Intent};
-pub use delete::{Children, Deletion};
+pub use delete::{By, Children, Deletion};
+pub use due::{Decision, Due, Stay, Sweep, Tick, Verdict};
 pub use error::{Error, Sort};
 pub use find::Point;
 use serde::{Deserialize, Serialize};
-pub use sweep::{Sweep, Tick};
 
 /// Whole seconds since 1970 (UTC).
 pub type Seconds = i64;

@@ -1,6 +1,6 @@
 //! From the rooms' errors to what a user is told: the situation is known here, so the hint can be useful.
 
-use crate::base::{Failure, Kind};
+use crate::base::{Failure, Kind, guess};
 use crate::catalogue;
 use crate::compose::Project;
 use crate::engine::error::Error;
@@ -195,18 +195,10 @@ pub fn storage(error: StorageError) -> Failure {
 /// A service was named that the compose file does not have.
 #[must_use]
 pub fn no_service(name: &str, project: &Project) -> Failure {
-    let mut failure = Failure::new(Kind::Usage, format!("no such service: {name}"));
-    let closest = project
-        .all_services()
-        .map(|(known, _)| (strsim::damerau_levenshtein(known, name), known))
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
-    failure = match closest {
-        Some((_, known)) => failure.hint(format!("did you mean `{known}`?")),
-        None => {
-            let names: Vec<&str> = project.all_services().map(|(known, _)| known.as_str()).collect();
-            failure.hint(format!("the services are {}", names.join(", ")))
-        }
-    };
-    failure
+    let failure = Failure::new(Kind::Usage, format!("no such service: {name}"));
+    let names: Vec<&str> = project.all_services().map(|(known, _)| known.as_str()).collect();
+    match guess::closest(name, names.iter().copied(), |_| 2) {
+        Some(known) => failure.hint(guess::did_you_mean(known)),
+        None => failure.hint(format!("the services are {}", names.join(", "))),
+    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::base::{Failure, Kind, Place};
+use crate::base::{Failure, Kind, Place, guess};
 use crate::supabase::keys;
 
 /// Gives the value of an environment variable, when it is set.
@@ -77,7 +77,7 @@ impl<'a> Document<'a> {
                         Failure::new(Kind::Files, format!("`{}` is not a known key", path.join(".")))
                             .at(place(self.path, self.text, &key.span()));
                     warnings.push(match nearest {
-                        Some(nearest) => warning.hint(format!("did you mean `{nearest}`?")),
+                        Some(nearest) => warning.hint(guess::did_you_mean(nearest)),
                         None => warning.hint("it is left as it is; the Supabase CLI may refuse it"),
                     });
                 }

@@ -1,6 +1,8 @@
 //! The keys that the Supabase CLI 3.1.0 and its predecessors know in `config.toml`. Whatever else stands there
 //! is told to the user: most often it is a slip of the pen.
 
+use crate::base::guess;
+
 /// One table a line: its path, then its keys. `*` stands for a name of the user's; a table that ends in `.**`
 /// may hold anything.
 const TABLES: &str = "
@@ -97,13 +99,8 @@ pub(super) fn look_up(path: &[&str]) -> Result<(), Option<&'static str>> {
     if siblings.iter().any(|known| *known == "*" || known == last) {
         return Ok(());
     }
-    Err(siblings
-        .into_iter()
-        .filter(|known| *known != "**")
-        .map(|known| (strsim::osa_distance(known, last), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
-        .min()
-        .map(|(_, known)| known))
+    let known = siblings.into_iter().filter(|known| *known != "**");
+    Err(guess::closest(last, known, |known| 1 + known.len() / 4))
 }
 
 fn fits(pattern: &[&str], path: &[&str]) -> bool {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
-use crate::base::{Failure, Kind, Place};
+use crate::base::{Failure, Kind, Place, guess};
 
 /// A Supabase-style stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,9 +221,7 @@ impl Reader<'_> {
 }
 
 fn closest(name: &str, known: &[&str]) -> Option<String> {
-    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
-    let nearest = known.iter().min_by_key(distance)?;
-    (distance(&nearest) <= 2).then(|| format!("did you mean `{nearest}`?"))
+    guess::closest(name, known.iter().copied(), |_| 2).map(guess::did_you_mean)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use super::lock::Lock;
 use super::pool::{Pool, Wanted};
 use super::{Context, Subject, failures};
 use crate::base::{Event, Failure, Kind};
-use crate::catalogue::{Catalogue, IntentId};
+use crate::catalogue::{Catalogue, IntentId, Opened};
 use crate::engine::Engine;
 use crate::lineage::delete::By;
 use crate::lineage::{
@@ -113,15 +113,35 @@ impl Context {
     }
 
     /// Opens the records; damage is told.
-    pub async fn catalogue(&self) -> Result<Catalogue, Failure> {
+    pub(super) async fn opened_catalogue(&self) -> Result<Opened, Failure> {
         let opened = Catalogue::open(&self.state_directory()?).await.map_err(failures::catalogue)?;
-        if let Some(damage) = opened.repaired {
-            self.events.warn(
-                &Failure::new(Kind::Failed, format!("the records of branches were damaged: {}", damage.sign))
-                    .hint("`devenv state rebuild` makes the records again from the pool"),
-            );
+        if let Some(damage) = &opened.repaired {
+            let kept: Vec<String> = damage.kept.iter().map(|path| path.display().to_string()).collect();
+            self.events.tell(Event::warning(format!(
+                "the records of branches were damaged ({}); what was there is kept in {}",
+                damage.sign,
+                kept.join(", ")
+            )));
         }
-        Ok(opened.catalogue)
+        Ok(opened)
+    }
+
+    /// The records. Where they were lost, and there is a pool, they are made again from it first.
+    pub async fn catalogue(&self, engine: &Engine) -> Result<Catalogue, Failure> {
+        let Opened { catalogue, fresh, .. } = self.opened_catalogue().await?;
+        if fresh {
+            match state::make_again(self, engine, &catalogue, false).await? {
+                Some(found) if !found.differences.is_empty() => {
+                    for line in &found.notes {
+                        self.events.tell(Event::warning(line.as_str()));
+                    }
+                    let text = "the records of branches were lost: they are made again from the pool";
+                    self.events.tell(Event::note(text));
+                }
+                _ => catalogue.settle().await.map_err(failures::catalogue)?,
+            }
+        }
+        Ok(catalogue)
     }
 }
 
@@ -152,7 +172,7 @@ impl<'a> Branches<'a> {
 
     /// Without a lock of its own.
     pub async fn of(context: &'a Context, subject: Subject, engine: Engine) -> Result<Self, Failure> {
-        let catalogue = context.catalogue().await?;
+        let catalogue = context.catalogue(&engine).await?;
         let known = catalogue.projects().await.map_err(failures::catalogue)?;
         let project = identity::identify(context, &subject, &known)?;
         let lineage = catalogue.lineage(&project.id).await.map_err(failures::catalogue)?;

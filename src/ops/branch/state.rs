@@ -5,8 +5,10 @@ use std::path::Path;
 
 use super::identity;
 use crate::base::{Failure, Kind};
+use crate::catalogue::Catalogue;
+use crate::engine::Engine;
 use crate::lineage::difference::difference;
-use crate::lineage::{Changes, Lineage, Manifest, Project, Record, rebuild};
+use crate::lineage::{Lineage, Manifest, Record, rebuild};
 use crate::ops::{Context, failures};
 
 /// What a rebuild found.
@@ -24,28 +26,37 @@ pub struct Found {
 pub async fn rebuild(context: &Context, dry_run: bool) -> Result<Found, Failure> {
     let engine = context.engine().await?;
     let _lock = if dry_run { None } else { Some(context.lock("catalogue").await?) };
-    let Some(pool) = context.pool(&engine).await? else {
-        return Err(Failure::new(Kind::Storage, "there is no pool to make the records again from"));
-    };
+    let catalogue = context.opened_catalogue().await?.catalogue;
+    make_again(context, &engine, &catalogue, dry_run)
+        .await?
+        .ok_or_else(|| Failure::new(Kind::Storage, "there is no pool to make the records again from"))
+}
+
+/// The same for records that are open already; none where there is no pool.
+pub(super) async fn make_again(
+    context: &Context,
+    engine: &Engine,
+    catalogue: &Catalogue,
+    dry_run: bool,
+) -> Result<Option<Found>, Failure> {
+    let Some(pool) = context.pool(engine).await? else { return Ok(None) };
     let items = pool.client.list().await.map_err(failures::storage)?;
     let live = pool.client.live().await.map_err(failures::storage)?;
     let mut manifests: Vec<Manifest> = Vec::new();
-    let mut foreign = Vec::new();
+    let mut foreign = BTreeSet::new();
     for item in items {
-        match item.manifest.map(serde_json::from_value) {
+        match item.manifest.map(serde_json::from_value::<Manifest>) {
+            // Others may keep their data in the same pool: ours is what a checkout of ours says it is.
+            Some(Ok(manifest))
+                if !identity::is_at(Path::new(&manifest.project.directory), &manifest.project.id) =>
+            {
+                foreign
+                    .insert(format!("project `{}` of {}", manifest.project.name, manifest.project.directory));
+            }
             Some(Ok(manifest)) => manifests.push(manifest),
-            _ => foreign.push(item.id),
+            _ => drop(foreign.insert(item.id)),
         }
     }
-    // Others may keep their data in the same pool: ours is what a checkout of ours says it is.
-    let ours =
-        |manifest: &Manifest| identity::is_at(Path::new(&manifest.project.directory), &manifest.project.id);
-    let (manifests, others): (Vec<Manifest>, Vec<Manifest>) = manifests.into_iter().partition(ours);
-    let others: BTreeSet<String> = others
-        .iter()
-        .map(|manifest| format!("project `{}` of {}", manifest.project.name, manifest.project.directory))
-        .collect();
-    foreign.extend(others);
     let data: BTreeSet<&str> = manifests
         .iter()
         .map(|manifest| match &manifest.record {
@@ -55,54 +66,18 @@ pub async fn rebuild(context: &Context, dry_run: bool) -> Result<Found, Failure>
         .collect();
     let live = live.into_iter().filter(|(_, led)| data.contains(led.as_str())).collect();
     let made = rebuild::rebuild(&manifests, &live);
-    let catalogue = context.catalogue().await?;
     let mut differences = Vec::new();
     let nothing = Lineage::default();
     for project in &made.projects {
         let known = catalogue.lineage(&project.id).await.map_err(failures::catalogue)?;
         let there = made.lineages.get(&project.id).unwrap_or(&nothing);
-        let prefixed = difference(("the records", &known), ("the pool", there))
-            .into_iter()
-            .map(|line| format!("{}: {line}", project.name));
-        differences.extend(prefixed);
+        let told = difference(("the records", &known), ("the pool", there));
+        differences.extend(told.into_iter().map(|line| format!("{}: {line}", project.name)));
     }
     if !dry_run {
-        let mut changes = Changes::default();
-        for project in &made.projects {
-            let known = catalogue.lineage(&project.id).await.map_err(failures::catalogue)?;
-            changes.and(instead(project, &known, made.lineages.get(&project.id).unwrap_or(&nothing)));
-        }
-        catalogue.apply(&changes).await.map_err(failures::catalogue)?;
-        catalogue.number_from(made.sequence).await.map_err(failures::catalogue)?;
+        let replaced = catalogue.replace(&made.projects, &made.lineages, made.sequence).await;
+        replaced.map_err(failures::catalogue)?;
     }
     let notes = made.notes.iter().map(ToString::to_string).collect();
-    Ok(Found { differences, notes, foreign })
-}
-
-/// Puts the records of a project in the place of those that are known.
-fn instead(project: &Project, known: &Lineage, made: &Lineage) -> Changes {
-    let gone = |id: &&String, left: bool| (!left).then(|| (*id).clone());
-    Changes {
-        put_projects: vec![project.clone()],
-        put_branches: made.branches.values().cloned().collect(),
-        put_snapshots: made.snapshots.values().cloned().collect(),
-        put_environments: made.environments.values().cloned().collect(),
-        remove_branches: known
-            .branches
-            .keys()
-            .filter_map(|id| gone(&id, made.branches.contains_key(id)))
-            .collect(),
-        remove_snapshots: known
-            .snapshots
-            .keys()
-            .filter_map(|id| gone(&id, made.snapshots.contains_key(id)))
-            .collect(),
-        remove_environments: known
-            .environments
-            .keys()
-            .filter(|name| !made.environments.contains_key(*name))
-            .map(|name| (project.id.clone(), name.clone()))
-            .collect(),
-        audit: Vec::new(),
-    }
+    Ok(Some(Found { differences, notes, foreign: foreign.into_iter().collect() }))
 }
