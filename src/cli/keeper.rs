@@ -45,10 +45,18 @@ enum Act {
         #[arg(long)]
         uuid: Option<String>,
     },
+    /// Says how the pool in a folder copies; `null` where there is none
+    Find {
+        #[arg(long)]
+        folder: PathBuf,
+    },
     /// Takes the pool's file off its loop devices
     Detach {
         #[arg(long)]
         file: PathBuf,
+        /// And removes it, when what it was made for cannot be had
+        #[arg(long)]
+        remove: bool,
     },
     /// Copies folders from elsewhere into new data; tells as `serve` does
     Import {
@@ -120,7 +128,13 @@ impl Act {
                 let attached = image::attach(&Wish { file, create, uuid })?;
                 print(&attached)
             }
-            Self::Detach { file } => image::detach(&file),
+            Self::Find { folder } => print(&image::find(&folder)?),
+            Self::Detach { file, remove } => {
+                image::detach(&file)?;
+                let cannot =
+                    |source| StorageError::System { doing: "remove the pool's file".to_owned(), source };
+                if remove { std::fs::remove_file(&file).map_err(cannot) } else { Ok(()) }
+            }
             Self::Import { pool, request, id, folders, manifest } => {
                 let folders: BTreeMap<_, _> = folders.into_iter().collect();
                 let request = Request { id: request, ask: Ask::Import { id, folders, manifest } };

@@ -92,6 +92,12 @@ impl Error {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether a folder that was to be bound into a container is not there (no API says so but by this text).
+    #[must_use]
+    pub fn is_missing_folder(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("bind source path does not exist"))
+    }
+
     /// Whether the name is taken, or the thing is in the wrong state.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

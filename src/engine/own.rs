@@ -36,8 +36,11 @@ pub struct Own {
     pub arguments: Vec<String>,
     /// Labels beside [`LABEL`].
     pub labels: BTreeMap<String, String>,
-    /// Volumes: name, path inside, read-only.
+    /// Volumes by name, and folders of the engine's machine by their path, which have to be there; path inside,
+    /// read-only.
     pub volumes: Vec<(String, String, bool)>,
+    /// A folder of the engine's machine that the engine makes where it is missing, and its path inside.
+    pub folder: Option<(String, String)>,
     /// May attach loop devices (majors 7 and 10:237, Linux `Documentation/admin-guide/devices.txt`) and resize file
     /// systems.
     pub devices: bool,
@@ -111,9 +114,11 @@ impl Engine {
         }
         capabilities.sort_unstable();
         capabilities.dedup();
-        let mounts = own.volumes.iter().map(|(volume, target, read_only)| Mount {
-            typ: Some(MountType::VOLUME),
-            source: Some(volume.clone()),
+        let is_folder = |source: &str| source.starts_with('/');
+        let mounts = own.volumes.iter().map(|(source, target, read_only)| Mount {
+            // Only this form of a bind fails where the folder is missing; the other one makes it.
+            typ: Some(if is_folder(source) { MountType::BIND } else { MountType::VOLUME }),
+            source: Some(source.clone()),
             target: Some(target.clone()),
             read_only: Some(*read_only),
             ..Mount::default()
@@ -121,6 +126,10 @@ impl Engine {
         let rules =
             if own.devices { vec!["b 7:* rmw".to_owned(), "c 10:237 rmw".to_owned()] } else { Vec::new() };
         let mut security = vec!["no-new-privileges".to_owned()];
+        if own.folder.is_some() || own.volumes.iter().any(|(source, ..)| is_folder(source)) {
+            // SELinux lets a container see no folder that was not labelled for it.
+            security.push("label=disable".to_owned());
+        }
         if own.devices {
             // Docker's profile for AppArmor forbids what the capability allows.
             security.push("apparmor=unconfined".to_owned());
@@ -135,6 +144,7 @@ impl Engine {
             stdin_once: Some(false),
             host_config: Some(HostConfig {
                 mounts: Some(mounts.collect()),
+                binds: own.folder.as_ref().map(|(folder, target)| vec![format!("{folder}:{target}")]),
                 cap_drop: Some(vec!["ALL".to_owned()]),
                 cap_add: Some(capabilities.into_iter().map(str::to_owned).collect()),
                 device_cgroup_rules: Some(rules),
@@ -187,6 +197,12 @@ impl Engine {
     pub async fn talk(&self, container: &str) -> Result<Talk, Error> {
         let attached = self.attach(container, true).await?;
         Ok(Talk { hear: Box::new(StreamReader::new(standard_output(attached.output))), say: attached.input })
+    }
+
+    /// Where the engine keeps all that is its own, on its machine.
+    pub async fn root(&self) -> Result<String, Error> {
+        let info = self.docker.info().await.doing("ask the engine about itself")?;
+        Ok(info.docker_root_dir.unwrap_or_else(|| "/var/lib/docker".to_owned()))
     }
 
     /// A volume; none when the engine does not have it.

@@ -1,8 +1,11 @@
 //! The pool at the engine: found, made on first use, and talked to through its keeper.
 //!
-//! A pool is a volume with a file in it, a file system in that file, a second volume by which the engine mounts it,
-//! and the keeper, a container that works on it. All of them have names that begin with the pool's. Only the first
-//! volume holds anything: all else is made again whenever it is missing, as after a restart of the machine.
+//! A pool is a folder of the engine's machine with a file in it, a file system in that file, a volume by which the
+//! engine mounts it, and the keeper, a container that works on it. All of them have names that begin with the pool's.
+//! Only the folder holds anything: all else is made again whenever it is missing, as after a restart of the machine.
+//!
+//! The folder lies below the engine's own root, where there is room for data, but in no volume: `docker system prune
+//! --volumes` takes every volume that no container uses at the moment.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -25,7 +28,8 @@ use crate::storage::{Refusal, StorageError};
 const DRIVER: &str = "dev.devenv.pool.driver";
 const KEEPER_VERSION: &str = "dev.devenv.keeper.version";
 const REPOSITORY: &str = "devenv.local/keeper";
-/// Where the pool's file is in its containers, and the file system.
+/// Where the pool's folder is in its containers, its file, and the file system.
+const FOLDER: &str = "/file";
 const FILE: &str = "/file/pool.img";
 const ROOT: &str = "/pool";
 
@@ -70,12 +74,14 @@ impl Pool {
         }
     }
 
-    /// What has to be mounted to work on the pool: volume, path inside, read-only.
+    /// What has to be mounted to work on the pool: volume or folder, path inside, read-only.
     #[must_use]
     pub fn volumes(&self) -> Vec<(String, String, bool)> {
-        let names = Names::of(&self.name);
-        let volume = if self.driver == Driver::Copy { names.pool } else { names.mount };
-        vec![(volume, ROOT.to_owned(), false)]
+        let source = match self.driver {
+            Driver::Copy => self.root.clone(),
+            _ => Names::of(&self.name).mount,
+        };
+        vec![(source, ROOT.to_owned(), false)]
     }
 
     /// Asks what may take long, and tells how far it is.
@@ -96,6 +102,7 @@ impl Pool {
 #[derive(Debug, Deserialize)]
 struct Attached {
     device: String,
+    created: bool,
 }
 
 /// The engine's objects of one pool, by name.
@@ -119,31 +126,37 @@ impl Context {
         named.cloned().unwrap_or_else(|| "devenv-pool".to_owned())
     }
 
+    /// Whether there seems to be a pool, at the cost of one question. One whose volume was pruned away is missed.
+    pub async fn seems_to_have_pool(&self, engine: &Engine) -> Result<bool, Failure> {
+        let names = Names::of(&self.pool_name());
+        Ok(engine.own_volume(&names.mount).await.map_err(failures::engine)?.is_some())
+    }
+
     /// The pool, if there is one: awake, mounted, and answering.
     pub async fn pool(&self, engine: &Engine) -> Result<Option<Pool>, Failure> {
         let names = Names::of(&self.pool_name());
         if let Some(pool) = talk(engine, &names).await? {
             return Ok(Some(pool));
         }
-        if engine.own_volume(&names.pool).await.map_err(failures::engine)?.is_none() {
-            return Ok(None);
-        }
         let _lock = self.lock(&names.pool).await?;
-        wake(self, engine, &names).await.map(Some)
+        match find(self, engine, &names).await? {
+            Some(driver) => wake(self, engine, &names, driver).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The pool, made if there is none.
     pub async fn pool_or_create(&self, engine: &Engine, wanted: &Wanted) -> Result<Pool, Failure> {
-        if let Some(pool) = self.pool(engine).await? {
+        let names = Names::of(&self.pool_name());
+        if let Some(pool) = talk(engine, &names).await? {
             return Ok(pool);
         }
-        let names = Names::of(&self.pool_name());
+        // Another command may make it while this one waits.
         let _lock = self.lock(&names.pool).await?;
-        // Another command may have made it while this one waited.
-        if engine.own_volume(&names.pool).await.map_err(failures::engine)?.is_none() {
-            return create(self, engine, &names, wanted).await;
+        match find(self, engine, &names).await? {
+            Some(driver) => wake(self, engine, &names, driver).await,
+            None => create(self, engine, &names, wanted).await,
         }
-        wake(self, engine, &names).await
     }
 }
 
@@ -211,6 +224,49 @@ async fn talk(engine: &Engine, names: &Names) -> Result<Option<Pool>, Failure> {
     Ok(Some(Pool { name: names.pool.clone(), driver, client, root: mounted.source.clone() }))
 }
 
+/// How the pool copies, if there is one. The volume says so, and where that was pruned away, the folder does.
+async fn find(context: &Context, engine: &Engine, names: &Names) -> Result<Option<Driver>, Failure> {
+    if let Some(volume) = engine.own_volume(&names.mount).await.map_err(failures::engine)? {
+        let driver = volume.labels.get(DRIVER).and_then(|word| driver_of(word)).ok_or_else(|| {
+            Failure::new(Kind::Conflict, format!("the volume `{}` is no pool of devenv's", names.mount))
+                .hint("let DEVENV_POOL name another one")
+        })?;
+        return Ok(Some(driver));
+    }
+    let image = program_image(context, engine).await?;
+    let own = Own {
+        name: format!("{}-find", names.pool),
+        image,
+        arguments: ["__keeper", "find", "--folder", FOLDER].map(str::to_owned).into(),
+        volumes: vec![(folder(engine, names).await?, FOLDER.to_owned(), true)],
+        ..Own::default()
+    };
+    // Of a command that was killed.
+    engine.remove_container(&own.name, false).await.map_err(failures::engine)?;
+    match engine.run_own(&own, |_| ()).await {
+        Err(error) if error.is_missing_folder() => Ok(None),
+        Err(error) => Err(failures::engine(error)),
+        Ok((0, out, _)) => serde_json::from_str(&out).map_err(not_understood),
+        Ok((_, _, said)) => Err(pool_failure(names, &said)),
+    }
+}
+
+/// The folder that holds the pool, on the engine's machine.
+async fn folder(engine: &Engine, names: &Names) -> Result<String, Failure> {
+    let root = engine.root().await.map_err(failures::engine)?;
+    Ok(format!("{}/devenv/{}", root.trim_end_matches('/'), names.pool))
+}
+
+fn not_understood(error: serde_json::Error) -> Failure {
+    Failure::new(Kind::Storage, "the keeper said what was not understood").source(error)
+}
+
+/// What a container of ours said of the pool's file.
+fn pool_failure(names: &Names, said: &str) -> Failure {
+    Failure::new(Kind::Storage, format!("the pool `{}`: {}", names.pool, said.trim()))
+        .hint("nothing was made in its place, and nothing was started")
+}
+
 fn driver_of(word: &str) -> Option<Driver> {
     [Driver::Btrfs, Driver::Reflink, Driver::Copy].into_iter().find(|driver| driver.word() == word)
 }
@@ -229,8 +285,9 @@ async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Want
     let mut refused: Vec<String> = Vec::new();
     for driver in choices {
         // Whether the engine's kernel has the file system shows when it mounts it, for the keeper.
-        let made = match create_with(engine, names, &image, driver, wanted.size).await {
-            Ok(()) => wake(context, engine, names).await,
+        let mut is_new = false;
+        let made = match create_with(engine, names, &image, driver, wanted.size, &mut is_new).await {
+            Ok(()) => wake(context, engine, names, driver).await,
             Err(failure) => Err(failure),
         };
         match made {
@@ -247,12 +304,11 @@ async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Want
             }
             Err(failure) => {
                 engine.remove_container(&names.keeper, false).await.map_err(failures::engine)?;
-                if driver != Driver::Copy {
-                    // A loop device would keep the file's blocks after it is gone.
-                    let _ = run_on_file(engine, names, &image, "detach", &[]).await;
-                }
                 engine.forget_volume(&names.mount).await.map_err(failures::engine)?;
-                engine.forget_volume(&names.pool).await.map_err(failures::engine)?;
+                if is_new {
+                    // Nobody has anything in it yet. A loop device would keep the file's blocks after it is gone.
+                    let _ = run_on_file(engine, names, &image, "detach", &["--remove".to_owned()]).await;
+                }
                 // A full disk is full for every driver.
                 if failure.kind == Kind::Unreachable || wanted.driver.is_some() || driver == Driver::Copy {
                     return Err(failure);
@@ -264,40 +320,46 @@ async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Want
     Err(Failure::new(Kind::Storage, "no driver for a pool works on this engine"))
 }
 
-/// The same with one driver.
+/// The same with one driver; says whether the pool's file was made just now.
 async fn create_with(
     engine: &Engine,
     names: &Names,
     image: &str,
     driver: Driver,
     size: Option<u64>,
+    is_new: &mut bool,
 ) -> Result<(), Failure> {
-    let labels = BTreeMap::from([
-        (LABEL.to_owned(), "pool".to_owned()),
-        (DRIVER.to_owned(), driver.word().to_owned()),
-    ]);
-    engine.create_own_volume(&names.pool, &labels, &BTreeMap::new()).await.map_err(failures::engine)?;
     if driver == Driver::Copy {
-        return Ok(());
+        let folder = folder(engine, names).await?;
+        let device = folder.clone();
+        let arguments = ["__keeper", "find", "--folder", FOLDER].map(str::to_owned).into();
+        let own = Own {
+            name: format!("{}-find", names.pool),
+            image: image.to_owned(),
+            arguments,
+            folder: Some((folder, FOLDER.to_owned())),
+            ..Own::default()
+        };
+        let (code, _, said) = engine.run_own(&own, |_| ()).await.map_err(failures::engine)?;
+        if code != 0 {
+            return Err(pool_failure(names, &said));
+        }
+        return mount_volume(engine, names, driver, &device).await;
     }
     let mut words = vec!["--create".to_owned(), "--driver".to_owned(), driver.word().to_owned()];
     words.extend(size.into_iter().flat_map(|size| ["--size".to_owned(), size.to_string()]));
-    let device = attach_device(engine, names, image, &words).await?;
-    mount_volume(engine, names, driver, &device).await
+    let attached = attach(engine, names, image, &words).await?;
+    *is_new = attached.created;
+    if !attached.created {
+        return Err(Failure::new(Kind::Conflict, format!("there is a pool `{}` already", names.pool)));
+    }
+    mount_volume(engine, names, driver, &attached.device).await
 }
 
 /// Attaches the pool's file to a loop device; says which.
-async fn attach_device(
-    engine: &Engine,
-    names: &Names,
-    image: &str,
-    words: &[String],
-) -> Result<String, Failure> {
+async fn attach(engine: &Engine, names: &Names, image: &str, words: &[String]) -> Result<Attached, Failure> {
     let out = run_on_file(engine, names, image, "attach", words).await?;
-    let attached: Attached = serde_json::from_str(&out).map_err(|error| {
-        Failure::new(Kind::Storage, "the keeper said what was not understood").source(error)
-    })?;
-    Ok(attached.device)
+    serde_json::from_str(&out).map_err(not_understood)
 }
 
 /// Lets a container of ours do something with the pool's file; gives what it said.
@@ -313,19 +375,18 @@ async fn run_on_file(
     let name = format!("{}-{act}", names.pool);
     // Of a command that was killed.
     engine.remove_container(&name, false).await.map_err(failures::engine)?;
-    let own = Own {
-        name,
-        image: image.to_owned(),
-        arguments,
-        volumes: vec![(names.pool.clone(), "/file".to_owned(), false)],
-        devices: true,
-        ..Own::default()
-    };
-    let (code, out, said) = engine.run_own(&own, |_| ()).await.map_err(failures::engine)?;
-    if code == 0 {
-        Ok(out)
+    let place = folder(engine, names).await?;
+    let mut own = Own { name, image: image.to_owned(), arguments, devices: true, ..Own::default() };
+    if words.iter().any(|word| word == "--create") {
+        own.folder = Some((place, FOLDER.to_owned()));
     } else {
-        Err(Failure::new(Kind::Storage, format!("the pool `{}`: {}", names.pool, said.trim())))
+        own.volumes = vec![(place, FOLDER.to_owned(), false)];
+    }
+    match engine.run_own(&own, |_| ()).await {
+        Ok((0, out, _)) => Ok(out),
+        Ok((_, _, said)) => Err(pool_failure(names, &said)),
+        Err(error) if error.is_missing_folder() => Err(pool_failure(names, "its folder is gone")),
+        Err(error) => Err(failures::engine(error)),
     }
 }
 
@@ -333,41 +394,38 @@ async fn run_on_file(
 /// of the machine, so it is made again each time.
 async fn mount_volume(engine: &Engine, names: &Names, driver: Driver, device: &str) -> Result<(), Failure> {
     engine.remove_volume(&names.mount).await.map_err(failures::engine)?;
-    let (kind, options) = image::options(driver)
-        .ok_or_else(|| Failure::new(Kind::Storage, "a plain folder is mounted nowhere"))?;
+    // A plain folder needs no volume; there is one all the same, so that one question tells whether there is a pool.
+    let (kind, options) = image::options(driver).unwrap_or(("none", "bind"));
     let options = [("type", kind), ("device", device), ("o", options)];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let labels = BTreeMap::from([(LABEL.to_owned(), "mount".to_owned())]);
+    let labels = BTreeMap::from([
+        (LABEL.to_owned(), "mount".to_owned()),
+        (DRIVER.to_owned(), driver.word().to_owned()),
+    ]);
     engine.create_own_volume(&names.mount, &labels, &options).await.map_err(failures::engine)?;
     Ok(())
 }
 
 /// Starts the keeper of a pool that is there, under the pool's lock.
-async fn wake(context: &Context, engine: &Engine, names: &Names) -> Result<Pool, Failure> {
+async fn wake(context: &Context, engine: &Engine, names: &Names, driver: Driver) -> Result<Pool, Failure> {
     if let Some(pool) = talk(engine, names).await? {
         return Ok(pool);
     }
-    let volume = engine.own_volume(&names.pool).await.map_err(failures::engine)?;
-    let volume =
-        volume.ok_or_else(|| Failure::new(Kind::Storage, format!("the pool `{}` is gone", names.pool)))?;
-    let driver = volume.labels.get(DRIVER).and_then(|word| driver_of(word)).ok_or_else(|| {
-        Failure::new(Kind::Conflict, format!("the volume `{}` is no pool of devenv's", names.pool))
-            .hint("let DEVENV_POOL name another one")
-    })?;
     let image = program_image(context, engine).await?;
     // Of an earlier start of the machine, or of an older devenv.
     engine.remove_container(&names.keeper, false).await.map_err(failures::engine)?;
     let mut arguments: Vec<String> =
         ["__keeper", "serve", "--stay", "--root", ROOT, "--driver", driver.word()].map(str::to_owned).into();
     let mut volumes = Vec::new();
+    let folder = folder(engine, names).await?;
     if driver == Driver::Copy {
-        volumes.push((names.pool.clone(), ROOT.to_owned(), false));
+        volumes.push((folder, ROOT.to_owned(), false));
     } else {
-        let device = attach_device(engine, names, &image, &[]).await?;
+        let device = attach(engine, names, &image, &[]).await?.device;
         mount_volume(engine, names, driver, &device).await?;
         arguments.extend(["--file".to_owned(), FILE.to_owned()]);
         volumes.push((names.mount.clone(), ROOT.to_owned(), false));
-        volumes.push((names.pool.clone(), "/file".to_owned(), false));
+        volumes.push((folder, FOLDER.to_owned(), false));
     }
     let labels = [
         (LABEL, "keeper".to_owned()),
@@ -382,8 +440,12 @@ async fn wake(context: &Context, engine: &Engine, names: &Names) -> Result<Pool,
         volumes,
         devices: driver != Driver::Copy,
         files: true,
+        ..Own::default()
     };
-    let id = engine.create_own(&keeper).await.map_err(failures::engine)?;
+    let id = match engine.create_own(&keeper).await {
+        Err(error) if error.is_missing_folder() => return Err(pool_failure(names, "its folder is gone")),
+        answer => answer.map_err(failures::engine)?,
+    };
     engine.start(&id).await.map_err(|error| {
         failures::engine(error)
             .hint("`devenv pool check` looks at the pool's file")

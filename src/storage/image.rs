@@ -92,6 +92,19 @@ pub fn attach(wish: &Wish) -> Result<Attached, StorageError> {
     Ok(Attached { device, created, driver: found.driver, uuid: found.uuid, bytes })
 }
 
+/// How the pool in a folder copies; none where there is no pool. A file in the place of a pool's that is none is an
+/// error: nothing is made over it.
+pub fn find(folder: &Path) -> Result<Option<Driver>, StorageError> {
+    let path = folder.join(NAME);
+    match File::open(&path) {
+        Ok(file) => verify(&path, &file).map(|found| Some(found.driver)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(folder.join(super::pool::FORMAT).exists().then_some(Driver::Copy))
+        }
+        Err(source) => Err(cannot("open", &path, source)),
+    }
+}
+
 /// Takes the pool's file off its loop devices. One that is mounted goes when it is unmounted.
 pub fn detach(file: &Path) -> Result<(), StorageError> {
     let open = File::open(file).map_err(|source| match source.kind() {

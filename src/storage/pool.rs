@@ -21,6 +21,9 @@ use super::tree::Tree;
 use super::walk::{names, open_folder, open_root, part};
 use super::{StorageError, name, postgres, tree};
 
+/// What a pool says of itself is in this file.
+pub(super) const FORMAT: &str = "format.json";
+
 /// What a pool says of itself in `format.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Format {
@@ -100,14 +103,14 @@ impl Pool {
 
     /// Reads what the pool is, or writes it into a new one.
     fn know(&self, root: &Path) -> Result<(), StorageError> {
-        let path = root.join("format.json");
+        let path = root.join(FORMAT);
         let foreign = |why: String| StorageError::Foreign { path: root.to_owned(), why };
         // An import may come first, or at the same time.
         let lock = open_folder(self.root.as_fd(), c".").map_err(StorageError::system("lock the pool"))?;
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)
             .map_err(StorageError::system("lock the pool"))?;
         if let Some(text) =
-            read(self.root.as_fd(), "format.json").map_err(StorageError::system("read the format"))?
+            read(self.root.as_fd(), FORMAT).map_err(StorageError::system("read the format"))?
         {
             let format: Format = serde_json::from_slice(&text)
                 .map_err(|error| foreign(format!("{} cannot be read: {error}", path.display())))?;
@@ -122,7 +125,7 @@ impl Pool {
         let uuid = image::random_uuid()?;
         let format = Format { version: VERSION, driver: self.storage.driver(), uuid };
         let text = serde_json::to_vec(&format).map_err(|error| foreign(error.to_string()))?;
-        self.write(self.root.as_fd(), "format.json", &text)?;
+        self.write(self.root.as_fd(), FORMAT, &text)?;
         Ok(self.sync()?)
     }
 

@@ -32,7 +32,7 @@ pub async fn bind(
     let any_bound = volumes.values().filter_map(find).any(|volume| volume.labels.contains_key(labels::BOUND));
     if !context.has_catalogue() && !any_bound {
         // Nobody has made a branch here; a new stack begins in the pool if there is one.
-        if any_there || engine.own_volume(&context.pool_name()).await.map_err(failures::engine)?.is_none() {
+        if any_there || !context.seems_to_have_pool(engine).await? {
             return Ok(Bindings::new());
         }
     }
