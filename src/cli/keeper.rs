@@ -58,6 +58,11 @@ enum Act {
         #[arg(long)]
         remove: bool,
     },
+    /// Takes a pool away with all that is in it
+    Clear {
+        #[arg(long)]
+        folder: PathBuf,
+    },
     /// Copies folders from elsewhere into new data; tells as `serve` does
     Import {
         #[command(flatten)]
@@ -135,6 +140,7 @@ impl Act {
                     |source| StorageError::System { doing: "remove the pool's file".to_owned(), source };
                 if remove { std::fs::remove_file(&file).map_err(cannot) } else { Ok(()) }
             }
+            Self::Clear { folder } => image::clear(&folder),
             Self::Import { pool, request, id, folders, manifest } => {
                 let folders: BTreeMap<_, _> = folders.into_iter().collect();
                 let request = Request { id: request, ask: Ask::Import { id, folders, manifest } };

@@ -29,6 +29,8 @@ enum PoolCommand {
     Grow(Grow),
     /// Look for damage and leftovers, and put right what can be
     Check,
+    /// Take the pool away, with all that is in it, for good
+    Delete,
 }
 
 /// Make the pool before its first use
@@ -71,6 +73,24 @@ impl Pool {
                 show(ui, context, &made);
             }
             PoolCommand::Grow(grow) => show(ui, context, &pool::grow(context, grow.size).await?),
+            PoolCommand::Delete => {
+                let has: Vec<String> = pool::inhabitants(context)
+                    .await?
+                    .into_iter()
+                    .map(|(project, count)| format!("{project} ({count} branches and snapshots)"))
+                    .collect();
+                let has = if has.is_empty() { "nobody".to_owned() } else { has.join(", ") };
+                let question = format!(
+                    "Delete the pool {} for good? It holds data of {}.",
+                    context.pool_name(),
+                    words::harmless(&has)
+                );
+                if !ui.confirm(&question, "--yes")? {
+                    return Err(Failure::new(Kind::Failed, "nothing was deleted"));
+                }
+                pool::delete(context).await?;
+                ui.note("the pool is gone");
+            }
             PoolCommand::Check => {
                 let problems = pool::check(context).await?;
                 if ui.wants_json() {

@@ -19,6 +19,7 @@ use crate::base::{Event, Failure, Kind};
 use crate::engine::Engine;
 use crate::engine::own::{LABEL, Own};
 use crate::machine::own;
+use crate::plan::labels;
 use crate::plan::observed::State;
 use crate::storage::client::Client;
 use crate::storage::image;
@@ -183,6 +184,67 @@ pub async fn grow(context: &Context, bytes: u64) -> Result<Status, Failure> {
     let _lock = context.lock(&pool.name).await?;
     pool.ask(Ask::Grow { bytes }).await?;
     pool.client.status().await.map_err(failures::storage)
+}
+
+/// Who has something in the pool, for a person who is about to delete it: names of projects, and how much each has.
+pub async fn inhabitants(context: &Context) -> Result<BTreeMap<String, usize>, Failure> {
+    let items = existing(context).await?.client.list().await.map_err(failures::storage)?;
+    let mut found = BTreeMap::new();
+    for item in items {
+        let project = item.manifest.and_then(|it| Some(it.get("project")?.get("name")?.as_str()?.to_owned()));
+        *found.entry(project.unwrap_or_else(|| "somebody else".to_owned())).or_default() += 1;
+    }
+    Ok(found)
+}
+
+/// Takes the pool away with all that is in it, and what the engine has of it.
+pub async fn delete(context: &Context) -> Result<(), Failure> {
+    let engine = context.engine().await?;
+    let names = Names::of(&context.pool_name());
+    let _lock = context.lock(&names.pool).await?;
+    let pool = existing(context).await?;
+    let bound = engine.volumes_with(labels::BOUND).await.map_err(failures::engine)?;
+    let mut ours = Vec::new();
+    for name in bound {
+        let volume = engine.own_volume(&name).await.map_err(failures::engine)?;
+        let device = volume.and_then(|volume| volume.options.get("device").cloned()).unwrap_or_default();
+        if !device.starts_with(&format!("{}/", pool.root)) {
+            continue;
+        }
+        if !engine.users_of(&name).await.map_err(failures::engine)?.is_empty() {
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("containers have `{name}` mounted, whose data it is"),
+            )
+            .hint("take them away first: `devenv down` in that project"));
+        }
+        ours.push(name);
+    }
+    let image = program_image(context, &engine).await?;
+    drop(pool);
+    engine.remove_container(&names.keeper, false).await.map_err(failures::engine)?;
+    for name in ours.iter().chain([&names.mount]) {
+        engine.forget_volume(name).await.map_err(failures::engine)?;
+    }
+    let place = folder(&engine, &names).await?;
+    let parent = place.strip_suffix(&format!("/{}", names.pool)).unwrap_or(&place).to_owned();
+    let own = Own {
+        name: format!("{}-clear", names.pool),
+        image,
+        arguments: ["__keeper", "clear", "--folder", &format!("{FOLDER}/{}", names.pool)]
+            .map(str::to_owned)
+            .into(),
+        volumes: vec![(parent, FOLDER.to_owned(), false)],
+        devices: true,
+        files: true,
+        ..Own::default()
+    };
+    match engine.run_own(&own, |_| ()).await.map_err(failures::engine)? {
+        (0, _, _) => Ok(()),
+        (_, _, said) => {
+            Err(Failure::new(Kind::Storage, format!("the pool `{}`: {}", names.pool, said.trim())))
+        }
+    }
 }
 
 /// What is wrong with the pool.

@@ -114,6 +114,15 @@ pub fn detach(file: &Path) -> Result<(), StorageError> {
     loops::detach(&open)
 }
 
+/// Takes away the folder of a pool that is mounted nowhere any more, with all that is in it.
+pub fn clear(folder: &Path) -> Result<(), StorageError> {
+    match detach(&folder.join(NAME)) {
+        Ok(()) | Err(StorageError::NoPool { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    std::fs::remove_dir_all(folder).map_err(|source| cannot("remove", folder, source))
+}
+
 /// Looks whether the file is a whole pool.
 fn verify(path: &Path, file: &File) -> Result<superblock::Found, StorageError> {
     let meta = file.metadata().map_err(|source| cannot("look at", path, source))?;
