@@ -10,7 +10,7 @@ DEVENV := $(CURDIR)/target/release/devenv
 BUILD := build
 endif
 
-.PHONY: up down test fast fuzz bench build clean
+.PHONY: up down test fast fuzz soak bench build clean
 
 # From a bare machine to a running stack: the binary, the engine, the base image, the sample project.
 up: $(BUILD)
@@ -32,6 +32,10 @@ fast:
 # Ten minutes of inputs that nobody wrote, for what reads people's files.
 fuzz:
 	tests/fuzz/run.sh
+
+# Two hundred commands killed at random moments. SEED=N for other moments.
+soak:
+	cargo test --locked --features failpoints --test live -- --ignored --exact branch_faults::soak_of_200_kills --nocapture
 
 bench: $(BUILD)
 	cargo bench

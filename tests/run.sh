@@ -51,7 +51,11 @@ binary() { cargo build --release --locked; }
 
 engine() { "$devenv" doctor --fix; }
 
-lint() { cargo clippy --locked --all-targets -- --deny warnings; }
+# With the places to fail at, for the tests' one build, and without them, as it is released.
+lint() {
+  cargo clippy --locked --all-targets --features failpoints -- --deny warnings
+  cargo clippy --locked --lib --bins -- --deny warnings
+}
 
 scripts() {
   # The folder of a template may hold scripts without an extension: the first line tells.
@@ -65,7 +69,7 @@ node() {
   done
 }
 
-unit() { cargo test --locked --lib --bins --test cli --test layering; }
+unit() { cargo test --locked --features failpoints --lib --bins --test cli --test layering; }
 
 # Pools on loop devices, and keepers that die between two steps.
 pools() { cargo test --locked --features failpoints --test storage; }
@@ -106,7 +110,7 @@ modules() {
   )
 }
 
-live() { cargo test --locked --test live; }
+live() { cargo test --locked --features failpoints --test live; }
 
 peers() { tests/peers/fetch.sh; }
 

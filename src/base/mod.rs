@@ -3,6 +3,7 @@
 pub mod event;
 pub mod failure;
 pub mod guess;
+pub mod shell;
 
 pub use event::{Event, Events};
 pub use failure::{Failure, Kind, Place};

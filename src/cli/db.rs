@@ -241,7 +241,7 @@ impl Branches {
                 let now = branch::now();
                 let until = branch.expires.map_or_else(
                     || "never ends".to_owned(),
-                    |at| format!("ends in {}", words::span(at - now)),
+                    |at| format!("ends in {}", words::left(at - now)),
                 );
                 ui.note(&format!("branch {} {until}", branch.name));
                 Ok(())
@@ -303,11 +303,11 @@ fn show_created(ui: &Ui, made: &create::Created) {
     let name = &made.branch.name;
     match (&made.turned, &made.beside) {
         (Some(turned), _) if turned.services.is_empty() => {
-            ui.note(&format!("on branch {name}, made from {}", made.from));
+            ui.note(&format!("on branch {name}"));
         }
         (Some(turned), _) => {
             let services = turned.services.join(", ");
-            ui.note(&format!("on branch {name}, made from {} ({services} restarted)", made.from));
+            ui.note(&format!("on branch {name} ({services} restarted)"));
         }
         (None, Some(beside)) => {
             ui.note(&format!(
@@ -353,13 +353,13 @@ impl List {
         titles.push("REMARKS");
         let mut table = Table::new(&titles);
         for row in &listing.branches {
-            let name = words::harmless(&row.name);
+            let name = words::short(&row.name);
             let mut cells = vec![
                 if row.current { "*".to_owned() } else { String::new() },
                 if self.tree { format!("{}{name}", row.lines) } else { name },
             ];
             if !self.tree {
-                cells.push(row.parent.as_deref().map(words::harmless).unwrap_or_default());
+                cells.push(row.parent.as_deref().map(words::short).unwrap_or_default());
             }
             cells.extend([words::ago(now - row.created), words::ago(now - row.used)]);
             if self.sizes {
@@ -397,7 +397,7 @@ fn remarks(row: &list::Row, now: Seconds) -> String {
     }
     if let Some(at) = row.expires {
         remarks.push(if at > now {
-            format!("ends in {}", words::span(at - now))
+            format!("ends in {}", words::left(at - now))
         } else {
             "its time is over".to_owned()
         });
@@ -418,6 +418,10 @@ async fn show(context: &Context, ui: &Ui, name: Option<&str>) -> Result<(), Fail
     let list = |names: &[String]| {
         if names.is_empty() { "none".to_owned() } else { words::harmless(&names.join(", ")) }
     };
+    let database = |say: &dyn Fn() -> String| if shown.databases.is_empty() { String::new() } else { say() };
+    let durability =
+        if row.fast { "fsync off: a power cut may cost its data" } else { "as its server is set" };
+    let jobs = if row.parent.is_some() { "off: pg_cron and subscriptions are the original's" } else { "on" };
     let some = |name: Option<&String>| name.map_or_else(|| "none".to_owned(), |name| words::harmless(name));
     let rows = [
         ("Branch", words::harmless(&row.name)),
@@ -431,18 +435,10 @@ async fn show(context: &Context, ui: &Ui, name: Option<&str>) -> Result<(), Fail
         ("Own data", own),
         ("Shared data", shared),
         ("Runs as", list(&row.environments)),
-        ("Database", shown.address.clone().unwrap_or_else(|| "does not run".to_owned())),
-        ("Memory", shown.memory.map_or_else(|| "none".to_owned(), words::bytes)),
-        (
-            "Durability",
-            if row.fast { "fsync off: a power cut may cost its data" } else { "as its server is set" }
-                .to_owned(),
-        ),
-        (
-            "Background jobs",
-            if row.parent.is_some() { "off: pg_cron and subscriptions are the original's" } else { "on" }
-                .to_owned(),
-        ),
+        ("Database", database(&|| shown.address.clone().unwrap_or_else(|| "does not run".to_owned()))),
+        ("Memory", shown.memory.map(words::bytes).unwrap_or_default()),
+        ("Durability", database(&|| durability.to_owned())),
+        ("Background jobs", database(&|| jobs.to_owned())),
         ("Remarks", remarks(row, now)),
     ];
     for (what, is) in rows.into_iter().filter(|(_, is)| !is.is_empty()) {
@@ -644,8 +640,8 @@ impl SnapshotList {
         let mut table = Table::new(&titles);
         for row in &found.snapshots {
             let mut cells = vec![
-                words::harmless(&row.name),
-                row.branch.as_deref().map(words::harmless).unwrap_or_default(),
+                words::short(&row.name),
+                row.branch.as_deref().map(words::short).unwrap_or_default(),
                 words::ago(now - row.created),
             ];
             if self.sizes {
@@ -671,7 +667,7 @@ fn snapshot_remarks(row: &list::SnapshotRow, now: Seconds) -> String {
         remarks.push(format!("deleted {}", words::ago(now - at)));
     }
     if let Some(at) = row.expires {
-        remarks.push(format!("ends in {}", words::span(at - now)));
+        remarks.push(format!("ends in {}", words::left(at - now)));
     }
     remarks.join(", ")
 }
@@ -707,8 +703,10 @@ async fn show_snapshot(context: &Context, ui: &Ui, name: &str) -> Result<(), Fai
     after_help = "Examples:\n  devenv db url                            postgresql://…\n  eval \"$(devenv db url --format env)\"     DATABASE_URL, PGHOST, PGPORT, …\n\nThe address holds the password: mind where it is printed."
 )]
 pub(super) struct Url {
+    // (Not called as the `--branch` of every command is: clap would take them for one.)
     /// The branch [default: the current one]
-    branch: Option<String>,
+    #[arg(value_name = "BRANCH")]
+    name: Option<String>,
     /// As what
     #[arg(long, value_name = "FORM", default_value = "uri")]
     format: Format,
@@ -729,7 +727,7 @@ enum Format {
 
 impl Url {
     pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
-        let address = url::url(context, self.branch.as_deref(), self.start).await?;
+        let address = url::url(context, self.name.as_deref(), self.start).await?;
         if ui.wants_json() {
             ui.json(&json!({
                 "version": 1, "url": address.uri(), "host": address.host, "port": address.port,
@@ -754,8 +752,10 @@ impl Url {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  devenv psql\n  devenv psql feat/login -- -c 'select 1'")]
 pub(super) struct Psql {
+    // (Not called as the `--branch` of every command is: clap would take them for one.)
     /// The branch [default: the current one]
-    branch: Option<String>,
+    #[arg(value_name = "BRANCH")]
+    name: Option<String>,
     /// Arguments of psql
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -764,6 +764,6 @@ pub(super) struct Psql {
 impl Psql {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let terminal = super::run::terminal(false, false, false);
-        url::psql(context, self.branch.as_deref(), &self.arguments, terminal).await
+        url::psql(context, self.name.as_deref(), &self.arguments, terminal).await
     }
 }

@@ -1,6 +1,7 @@
 //! Listens: what was typed becomes the options of an operation. The only room that knows clap, and the
 //! environment is handed to it by `main`.
 
+mod crash;
 mod db;
 mod doctor;
 mod images;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::base::{Failure, Kind};
+use crate::ops::stop::Stop;
 use crate::ops::{Choice, Context, official};
 use crate::ui::{Ui, Wishes};
 
@@ -185,7 +187,9 @@ pub fn main(
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
-        let result = runtime.block_on(run(cli.command, cli.global.branch, &context, &ui));
+        let result = crash::caught(&environment, || {
+            runtime.block_on(run(cli.command, cli.global.branch, &context, &ui))
+        });
         // A thread may still be reading standard input; nobody waits for it.
         runtime.shutdown_background();
         result
@@ -220,14 +224,26 @@ async fn run(command: Command, branch: Option<String>, context: &Context, ui: &U
         }
     };
     let work = Box::pin(work);
-    if own_signals { work.await } else { unless_interrupted(work).await }
+    if own_signals { work.await } else { unless_interrupted(work, context).await }
 }
 
-/// Does the work, which a signal ends.
-async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Does the work, which a signal ends as soon as it can be left, and a second one at once.
+async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+    context: &Context,
+) -> Result<T, Failure> {
+    let mut work = std::pin::pin!(work);
+    let code = tokio::select! {
+        result = &mut work => return result,
+        code = interruption() => code,
+    };
+    context.stop.ask();
     tokio::select! {
-        result = work => result,
-        signal = interruption() => Err(interrupted(signal)),
+        _ = work => Err(interrupted(code)),
+        () = context.stop.free() => Err(interrupted(code)),
+        code = interruption() => {
+            Err(interrupted(code).hint("services may still be paused: `devenv up` lets them go on"))
+        }
     }
 }
 
@@ -293,8 +309,7 @@ async fn interruption() -> u8 {
 
 fn interrupted(code: u8) -> Failure {
     let kind = if code == 130 { Kind::Interrupted } else { Kind::Signalled(code) };
-    Failure::new(kind, "interrupted")
-        .hint("the same command goes on where this one stopped; `devenv down` takes away what is there")
+    Failure::new(kind, "interrupted").hint("the same command goes on where this one stopped")
 }
 
 fn wishes(global: &Global, environment: &BTreeMap<String, String>) -> Wishes {
@@ -352,6 +367,7 @@ fn context(
         lock_timeout: global.lock_timeout,
         strict: global.strict,
         command_line: words.join(" "),
+        stop: Stop::default(),
     })
 }
 

@@ -152,7 +152,7 @@ impl Run {
             build: self.build,
         };
         let made = run::prepare(context, &one_off, self.wait_timeout, session);
-        let ready = super::unless_interrupted(made).await?;
+        let ready = super::unless_interrupted(made, context).await?;
         ui.settle();
         let raw = session.tty.then(terminal::raw);
         let ended = ready.run().await;

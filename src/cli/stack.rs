@@ -110,7 +110,7 @@ impl Up {
             dry_run: self.dry_run || self.explain,
         };
         // With --attach nobody else listens for signals.
-        let done = super::unless_interrupted(up::up(context, &options)).await?;
+        let done = super::unless_interrupted(up::up(context, &options), context).await?;
         if self.explain {
             show_replaced(ui, &done.replaced);
             return Ok(());

@@ -4,6 +4,7 @@ use super::apply::apply;
 use super::branch::{self, Branches};
 use super::up::Hands;
 use super::{Context, Subject, failures, scope};
+use crate::base::shell::argument;
 use crate::base::{Event, Failure};
 use crate::engine::{Engine, Scope};
 use crate::plan::{Plan, down};
@@ -19,19 +20,24 @@ pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Re
     let beside = context.choice.apart.is_some() && whole;
     // What runs beside leaves nothing at the engine: its volumes are only names for data of the pool.
     let wishes = down::Wishes { volumes: wishes.volumes || beside, ..wishes.clone() };
+    let empties = wishes.volumes && !beside && whole && written && context.has_catalogue();
+    if empties {
+        // Refused before anything is taken away.
+        branch::reset::may_be_emptied(&Branches::of(context, subject.clone(), engine.clone()).await?)?;
+    }
     let plan = take_away(context, &engine, subject.clone(), &wishes, dry_run).await?;
     if dry_run || !whole || !written {
         return Ok(plan);
     }
     if beside {
         branch::beside::forget(context, subject, engine).await?;
-    } else if wishes.volumes && context.has_catalogue() {
+    } else if empties {
         let mut branches = Branches::of(context, subject, engine).await?;
         branch::recover::recover(&mut branches).await?;
         if let Some(kept) = branch::reset::empty(&mut branches).await? {
             context.events.tell(Event::note(format!(
-                "what branch data there was is kept for seven days: `devenv db snapshot restore '{}'`",
-                kept.name
+                "what branch data there was is kept for seven days: `devenv db snapshot restore {}`",
+                argument(&kept.name)
             )));
         }
     }

@@ -1,5 +1,6 @@
 //! From the rooms' errors to what a user is told: the situation is known here, so the hint can be useful.
 
+use crate::base::shell::argument;
 use crate::base::{Failure, Kind, guess};
 use crate::catalogue;
 use crate::compose::Project;
@@ -145,12 +146,18 @@ pub fn lineage(error: lineage::Error) -> Failure {
         E::BadName { .. } => {
             failure.hint("what git allows as the name of a branch is allowed (git help check-ref-format)")
         }
-        E::NameTaken { sort, name, .. } => {
-            failure.hint(format!("choose another name, or `devenv db {} delete '{name}'` first", sort.word()))
+        E::NameTaken { sort: lineage::Sort::Branch, name, .. } => {
+            let name = argument(&name);
+            failure.hint(format!(
+                "`devenv db branch switch {name}` turns to it; choose another name, or `devenv db branch delete {name}` first"
+            ))
         }
+        E::NameTaken { name, .. } => failure
+            .hint(format!("choose another name, or `devenv db snapshot delete {}` first", argument(&name))),
         E::Unknown { deleted: Some(_), sort, name, .. } => failure.hint(format!(
-            "it was deleted: `devenv db {} undelete '{name}'` has it back",
-            sort.map_or("branch", lineage::Sort::word)
+            "it was deleted: `devenv db {} undelete {}` has it back",
+            sort.map_or("branch", lineage::Sort::word),
+            argument(&name)
         )),
         E::Unknown { meant: Some(meant), .. } => failure.hint(format!("did you mean `{meant}`?")),
         E::Unknown { known, .. } if !known.is_empty() => {
@@ -164,13 +171,23 @@ pub fn lineage(error: lineage::Error) -> Failure {
             failure.hint(format!("type more of it: {}", ids.join(", ")))
         }
         E::Both { name, .. } => failure.hint(format!("say `branch:{name}` or `snapshot:{name}`")),
-        E::Protected { name } => failure.hint(format!("`devenv db branch unprotect '{name}'` allows it")),
+        E::Protected { name } => {
+            failure.hint(format!("`devenv db branch unprotect {}` allows it", argument(&name)))
+        }
         E::Current { .. } => failure.hint("turn to another one first: `devenv db branch switch NAME`"),
         E::HasChildren { .. } => {
             failure.hint("`--children keep` leaves them whole, `--children cascade` deletes them too")
         }
         E::Needed { .. } => failure.hint("it goes when they are gone for good"),
     }
+}
+
+/// The same, where what was deleted is to come back.
+#[must_use]
+pub fn taken_when_had_back(error: lineage::Error) -> Failure {
+    let taken = matches!(error, lineage::Error::NameTaken { .. });
+    let failure = lineage(error);
+    if taken { failure.hint("--rename NAME has it back under another name") } else { failure }
 }
 
 /// The pool did not do what it was asked.

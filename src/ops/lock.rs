@@ -24,7 +24,21 @@ pub struct Lock(#[allow(dead_code, reason = "closing the file frees the lock")] 
 impl Context {
     /// Waits for the lock of a project.
     pub async fn lock(&self, project: &str) -> Result<Lock, Failure> {
-        let path = self.lock_path(project);
+        self.lock_named(&format!("project `{project}`"), project).await
+    }
+
+    /// Waits for the lock of a pool. No project's name has a dot in it.
+    pub async fn lock_pool(&self, pool: &str) -> Result<Lock, Failure> {
+        self.lock_named(&format!("the pool `{pool}`"), &format!("pool.{pool}")).await
+    }
+
+    /// Waits for the lock of the records of all projects.
+    pub async fn lock_catalogue(&self) -> Result<Lock, Failure> {
+        self.lock_named("what devenv knows of branches", "the.catalogue").await
+    }
+
+    async fn lock_named(&self, what: &str, name: &str) -> Result<Lock, Failure> {
+        let path = self.lock_path(name);
         let cannot = |source: std::io::Error| {
             Failure::new(Kind::Failed, format!("the lock {} cannot be made", path.display())).source(source)
         };
@@ -53,11 +67,8 @@ impl Context {
                 if text.is_empty() { "another devenv command".to_owned() } else { text.trim().to_owned() }
             };
             if began.elapsed() >= self.lock_timeout {
-                return Err(Failure::new(
-                    Kind::Conflict,
-                    format!("project `{project}` is being changed by {}", holder()),
-                )
-                .hint("wait for it, or end it; --lock-timeout says how long to wait"));
+                return Err(Failure::new(Kind::Conflict, format!("{what} is being changed by {}", holder()))
+                    .hint("wait for it, or end it; --lock-timeout says how long to wait"));
             }
             if !told && began.elapsed() > Duration::from_millis(200) {
                 told = true;
@@ -73,7 +84,7 @@ impl Context {
     }
 
     /// The same project at another engine is another project, and so are projects of other users.
-    fn lock_path(&self, project: &str) -> PathBuf {
+    fn lock_path(&self, name: &str) -> PathBuf {
         let directory = match self.environment.get("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
             Some(directory) => PathBuf::from(directory).join("devenv"),
             None => {
@@ -82,6 +93,6 @@ impl Context {
             }
         };
         let hash = hex::encode(&Sha256::digest(self.engine_name())[..4]);
-        directory.join(format!("{project}-{hash}.lock"))
+        directory.join(format!("{name}-{hash}.lock"))
     }
 }

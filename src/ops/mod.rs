@@ -22,6 +22,7 @@ pub mod pool;
 mod ports;
 pub mod run;
 pub mod status;
+pub mod stop;
 mod support;
 pub mod turn;
 pub mod up;
@@ -56,6 +57,8 @@ pub struct Context {
     pub strict: bool,
     /// How the command was called, for others who have to wait for it.
     pub command_line: String,
+    /// Whether it is to stop, and whether it may.
+    pub stop: stop::Stop,
 }
 
 /// The options that choose a project.

@@ -139,7 +139,7 @@ impl Context {
         if let Some(pool) = talk(engine, &names).await? {
             return Ok(Some(pool));
         }
-        let _lock = self.lock(&names.pool).await?;
+        let _lock = self.lock_pool(&names.pool).await?;
         match find(self, engine, &names).await? {
             Some(driver) => wake(self, engine, &names, driver).await.map(Some),
             None => Ok(None),
@@ -153,7 +153,7 @@ impl Context {
             return Ok(pool);
         }
         // Another command may make it while this one waits.
-        let _lock = self.lock(&names.pool).await?;
+        let _lock = self.lock_pool(&names.pool).await?;
         match find(self, engine, &names).await? {
             Some(driver) => wake(self, engine, &names, driver).await,
             None => create(self, engine, &names, wanted).await,
@@ -181,7 +181,7 @@ pub async fn create_now(context: &Context, wanted: &Wanted) -> Result<Status, Fa
 /// Makes the pool larger.
 pub async fn grow(context: &Context, bytes: u64) -> Result<Status, Failure> {
     let pool = existing(context).await?;
-    let _lock = context.lock(&pool.name).await?;
+    let _lock = context.lock_pool(&pool.name).await?;
     pool.ask(Ask::Grow { bytes }).await?;
     pool.client.status().await.map_err(failures::storage)
 }
@@ -342,6 +342,8 @@ async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Want
     let image = program_image(context, engine).await?;
     let choices = match wanted.driver {
         Some(driver) => vec![driver],
+        // A plain folder has no size of its own.
+        None if wanted.size.is_some() => vec![Driver::Btrfs, Driver::Reflink],
         None => vec![Driver::Btrfs, Driver::Reflink, Driver::Copy],
     };
     let mut refused: Vec<String> = Vec::new();
@@ -379,7 +381,8 @@ async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Want
             }
         }
     }
-    Err(Failure::new(Kind::Storage, "no driver for a pool works on this engine"))
+    Err(Failure::new(Kind::Storage, format!("no pool of that size can be made here: {}", refused.join("; ")))
+        .hint("without --size, or with `--driver copy`, the data is copied byte by byte into a plain folder"))
 }
 
 /// The same with one driver; says whether the pool's file was made just now.

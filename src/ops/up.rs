@@ -80,6 +80,9 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         service.scale = Some(*replicas);
     }
     let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
+    if !options.dry_run {
+        branch::recover::first(context, &engine, &subject).await?;
+    }
     let mut observed = observe(&engine, &subject.project).await?;
     let wishes = up::Wishes { prepare: database_service(&subject, options), ..wishes(options) };
     if !options.dry_run {

@@ -147,11 +147,29 @@ pub async fn connect(target: &Target, patience: Duration) -> Result<Database, Er
     }
 }
 
-/// Asks a server to write out all that it holds in memory (PostgreSQL documentation, `CHECKPOINT`).
+/// How long a server is waited for that is asked for what is not needed.
+const HASTE: Duration = Duration::from_secs(2);
+
+/// Whether the role may ask for a checkpoint; asking in vain is an error in the server's log.
+const MAY_CHECKPOINT: &str = "SELECT rolsuper OR EXISTS (SELECT FROM pg_roles AS it \
+     WHERE it.rolname = 'pg_checkpoint' AND pg_has_role(it.oid, 'usage')) FROM pg_roles WHERE rolname = current_user";
+
+/// A commit that waits for the disk, which those before it that did not wait (`synchronous_commit = off`) reach with it.
+const WRITE_COMMITS: [&str; 2] =
+    ["SET synchronous_commit = on", "SELECT pg_logical_emit_message(true, 'devenv', '')"];
+
+/// Asks a server to write out what it holds in memory: all of it where the role may (PostgreSQL documentation,
+/// `CHECKPOINT`), and in any case what was committed.
 pub async fn checkpoint(target: &Target, patience: Duration) -> Result<(), Error> {
     let work = async {
-        let mut database = connect(target, Duration::ZERO).await?;
-        sqlx::raw_sql("CHECKPOINT").execute(&mut database.connection).await?;
+        let mut database = connect(target, patience.min(HASTE)).await?;
+        let may = sqlx::raw_sql(MAY_CHECKPOINT).fetch_one(&mut database.connection).await?;
+        if may.try_get(0)? {
+            sqlx::raw_sql("CHECKPOINT").execute(&mut database.connection).await?;
+        }
+        for query in WRITE_COMMITS {
+            sqlx::raw_sql(query).execute(&mut database.connection).await?;
+        }
         // The server notices an end that is not told, and says so in its log.
         database.connection.close().await?;
         Ok(())

@@ -198,6 +198,10 @@ fn harmless(text: &str) -> String {
             '\u{7f}' => '\u{2421}',
             c if (c as u32) < 0x20 => char::from_u32(0x2400 + c as u32).unwrap_or('?'),
             c if ('\u{80}'..='\u{9f}').contains(&c) => '?',
+            // What turns the direction of the text around it (Unicode Standard Annex 9, 2.1 to 2.6).
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                '\u{fffd}'
+            }
             c => c,
         })
         .collect()

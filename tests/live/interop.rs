@@ -312,3 +312,39 @@ fn a_change_of_either_is_seen_by_the_other() {
     assert_eq!(site.id("db"), db);
     site.is_settled();
 }
+
+#[test]
+fn theirs_goes_on_with_the_data_of_a_branch() {
+    let site = Site::pooled_up("io-branch", crate::pooled::FILES, "one");
+    site.ok("db branch create feat");
+    site.write("two");
+    let (ids, inventory) = (site.ids(), site.inventory());
+    for version in [SAME, OLDER] {
+        let run = site.compose_does(version, "up -d");
+        // The older one's hashes differ, so that it makes the containers anew.
+        if version == SAME {
+            assert_eq!((site.ids(), site.inventory()), (ids.clone(), inventory.clone()), "{run}");
+        }
+        assert_eq!(site.row(), "two");
+        site.compose_does(version, "down");
+        site.compose_does(version, "up -d");
+        assert_eq!(site.row(), "two", "{version}");
+    }
+    site.ok("db branch switch main");
+    assert_eq!(site.row(), "one");
+    // It takes the volumes away, and not what is in the pool.
+    site.compose_does(SAME, "down -v");
+    site.holds(&[]);
+    site.ok("up");
+    assert_eq!(site.row(), "one");
+    // What it makes in place of a branch is never taken for one.
+    site.compose_does(SAME, "down -v");
+    site.compose_does(SAME, "up -d");
+    site.compose_does(SAME, "down");
+    site.run("up").exits(7).says(&["another tool made it anew", "is safe in the pool", "docker volume rm"]);
+    site.compose_does(SAME, "down -v");
+    site.ok("db branch switch feat");
+    site.ok("up");
+    assert_eq!(site.row(), "two");
+    site.agrees();
+}

@@ -10,6 +10,11 @@
 
 mod attributes;
 mod bad_input;
+mod branch;
+#[cfg(feature = "failpoints")]
+mod branch_faults;
+mod branch_names;
+mod branch_postgres;
 mod build;
 mod conditions;
 mod faults;
@@ -17,6 +22,7 @@ mod honest;
 mod interop;
 mod life;
 mod made;
+mod pooled;
 mod postgres;
 mod pull;
 mod site;

@@ -24,6 +24,8 @@ pub(crate) struct Site {
     pub(crate) name: String,
     root: TempDir,
     environment: BTreeMap<String, String>,
+    /// Whether there may be environments beside, whose names begin with the project's.
+    branches: bool,
 }
 
 impl Site {
@@ -41,9 +43,11 @@ impl Site {
             ("HOME".to_owned(), root.path().join("home").display().to_string()),
             ("TMPDIR".to_owned(), root.path().join("tmp").display().to_string()),
             ("COLUMNS".to_owned(), "100".to_owned()),
+            // A pool of this machine's user changes nothing.
+            ("DEVENV_POOL".to_owned(), "dvt-no-pool".to_owned()),
         ]);
         environment.extend(std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST".to_owned(), host)));
-        Self { name, root, environment }
+        Self { name, root, environment, branches: false }
     }
 
     /// A project with this compose file.
@@ -62,6 +66,22 @@ impl Site {
 
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.environment.insert(variable.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn has_branches(&mut self) {
+        self.branches = true;
+    }
+
+    /// Where devenv keeps its records.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.path().join("home/.local/state/devenv")
+    }
+
+    /// Where devenv keeps its locks.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn locks(&self) -> PathBuf {
+        let user = rustix::process::getuid().as_raw();
+        self.root.path().join("tmp").join(format!("devenv-{user}"))
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
@@ -188,6 +208,9 @@ impl Site {
         for id in self.ids() {
             engine("DELETE", &format!("/containers/{id}?force=1&v=1"));
         }
+        if self.branches {
+            self.clean_beside();
+        }
         for network in list(&format!("/networks?filters={}", self.filter())) {
             engine("DELETE", &format!("/networks/{}", network["Id"].as_str().unwrap_or_default()));
         }
@@ -198,6 +221,28 @@ impl Site {
         let label = format!("%7B%22label%22%3A%5B%22{PROJECT}%3D{}%22%5D%7D", self.name);
         for image in list(&format!("/images/json?filters={label}")) {
             engine("DELETE", &format!("/images/{}?force=1", image["Id"].as_str().unwrap_or_default()));
+        }
+    }
+}
+
+impl Site {
+    /// Takes away environments beside.
+    fn clean_beside(&self) {
+        let any = format!("%7B%22label%22%3A%5B%22{PROJECT}%22%5D%7D");
+        let ours = |it: &Value| {
+            let project = it["Labels"][PROJECT].as_str().unwrap_or_default();
+            project.starts_with(&format!("{}-", self.name))
+        };
+        for container in list(&format!("/containers/json?all=1&filters={any}")).iter().filter(|it| ours(it)) {
+            let id = container["Id"].as_str().unwrap_or_default();
+            engine("DELETE", &format!("/containers/{id}?force=1&v=1"));
+        }
+        for network in list(&format!("/networks?filters={any}")).iter().filter(|it| ours(it)) {
+            engine("DELETE", &format!("/networks/{}", network["Id"].as_str().unwrap_or_default()));
+        }
+        let volumes = engine("GET", &format!("/volumes?filters={any}")).1;
+        for volume in volumes["Volumes"].as_array().into_iter().flatten().filter(|it| ours(it)) {
+            engine("DELETE", &format!("/volumes/{}?force=1", volume["Name"].as_str().unwrap_or_default()));
         }
     }
 }
@@ -308,7 +353,7 @@ fn request(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) 
     (code, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
-fn list(path: &str) -> Vec<Value> {
+pub(crate) fn list(path: &str) -> Vec<Value> {
     match engine("GET", path).1 {
         Value::Array(all) => all,
         other => panic!("{path}: {other}"),

@@ -1,7 +1,10 @@
 //! A branch that runs beside its parent: an environment of its own, with its own containers, network and ports.
 
+use serde_json::json;
+
 use super::url::{self, Address};
 use super::{Branches, bind, failpoint};
+use crate::base::shell::argument;
 use crate::base::{Event, Failure, Kind};
 use crate::engine::Engine;
 use crate::lineage::{Branch, Changes, names};
@@ -73,7 +76,8 @@ pub async fn context(context: &Context, name: &str, create: bool) -> Result<Cont
         if !create {
             return Err(Failure::new(Kind::Failed, format!("branch `{name}` does not run beside")).hint(
                 format!(
-                    "`devenv --branch '{name}' up` starts it, `devenv db branch switch '{name}'` turns to it"
+                    "`devenv --branch {0} up` starts it, `devenv db branch switch {0}` turns to it",
+                    argument(name)
                 ),
             ));
         }
@@ -93,10 +97,12 @@ fn apart(context: &Context, base: &str, environment: &str) -> Context {
 
 /// Writes down that an environment stands on a branch.
 async fn stand(branches: &mut Branches<'_>, branch: &Branch, environment: &str) -> Result<(), Failure> {
+    let intent = branches.begin("branch beside", json!({ "environment": environment })).await?;
     let ask = Ask::Point { environment: environment.to_owned(), id: branch.data.clone() };
     branches.pool().await?.ask(ask).await?;
+    failpoint!("branch:beside:pointed");
     let put_environments = vec![branches.standing(environment, &branch.id)];
-    branches.apply(&Changes { put_environments, ..Changes::default() }).await
+    branches.finish(intent, &Changes { put_environments, ..Changes::default() }).await
 }
 
 /// Starts the databases of a branch beside its parent; where there are none, all services that have data.
@@ -136,9 +142,11 @@ pub async fn forget(context: &Context, subject: Subject, engine: Engine) -> Resu
 }
 
 async fn forget_in(branches: &mut Branches<'_>, environment: &str) -> Result<(), Failure> {
+    let intent = branches.begin("branch beside", json!({ "environment": environment })).await?;
     branches.pool().await?.ask(Ask::Unpoint { environment: environment.to_owned() }).await?;
+    failpoint!("branch:beside:unpointed");
     let remove_environments = vec![(branches.project.id.clone(), environment.to_owned())];
-    branches.apply(&Changes { remove_environments, ..Changes::default() }).await
+    branches.finish(intent, &Changes { remove_environments, ..Changes::default() }).await
 }
 
 /// Takes an environment beside away: containers, networks, volumes (whose content stays in the pool).

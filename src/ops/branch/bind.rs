@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Branches, adopt, now};
+use crate::base::shell::argument;
 use crate::base::{Failure, Kind};
 use crate::engine::Engine;
 use crate::lineage::{Branch, Changes};
@@ -105,9 +106,10 @@ pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result
         );
         let snapshots = branches.lineage.ready_snapshots().filter(|snapshot| snapshot.branch == branch.id);
         failure = match snapshots.max_by_key(|snapshot| snapshot.sequence) {
-            Some(last) => {
-                failure.hint(format!("`devenv db snapshot restore '{}'` brings back what it was", last.name))
-            }
+            Some(last) => failure.hint(format!(
+                "`devenv db snapshot restore {}` brings back what it was",
+                argument(&last.name)
+            )),
             None => failure.hint("`devenv db branch list` shows what else there is"),
         };
         return Err(failure.hint("nothing was started in its place"));

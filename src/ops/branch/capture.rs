@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Branches, failpoint, url};
 use crate::base::{Event, Failure};
 use crate::catalogue::IntentId;
+use crate::engine::error::Error;
 use crate::lineage::Branch;
 use crate::ops::failures;
 use crate::plan::labels;
@@ -21,6 +22,14 @@ use crate::storage::protocol::{Ask, Driver};
 
 /// How long a checkpoint is waited for: it only makes the copy cheaper.
 const CHECKPOINT: Duration = Duration::from_secs(10);
+
+/// How long is waited after each time that a container could not be paused.
+const FREEZES: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+];
 
 /// What is copied, and to where.
 #[derive(Debug, Clone)]
@@ -88,8 +97,9 @@ impl Branches<'_> {
         let mut detail = detail.clone();
         detail["paused"] = json!(running.iter().map(|container| &container.id).collect::<Vec<_>>());
         self.advance(intent, "pausing", &detail).await?;
+        let _hold = self.context.stop.hold().await;
         let mut guard = Guard { branches: self, ids: Vec::new() };
-        let paused = join_all(running.iter().map(|container| self.engine.pause(&container.id))).await;
+        let paused = join_all(running.iter().map(|container| self.pause(&container.id))).await;
         for (container, paused) in running.iter().zip(paused) {
             match paused {
                 Ok(()) => guard.ids.push(container.id.clone()),
@@ -101,13 +111,26 @@ impl Branches<'_> {
         }
         let copied = async {
             failpoint!("branch:capture:paused");
-            let copied = self.copy(what).await;
+            let copied = self.context.stop.unless(self.copy(what)).await;
             failpoint!("branch:capture:copied");
             copied
         };
         let copied = copied.await;
         guard.release().await?;
         copied
+    }
+
+    /// Pauses a container. A busy kernel may not come to freeze it at once ("unable to freeze"), and lets it go on then.
+    async fn pause(&self, id: &str) -> Result<(), Error> {
+        for wait in FREEZES {
+            match self.engine.pause(id).await {
+                Err(error) if error.to_string().contains("unable to freeze") => {
+                    tokio::time::sleep(wait).await;
+                }
+                other => return other,
+            }
+        }
+        self.engine.pause(id).await
     }
 
     /// Copies data that nothing writes to.
@@ -153,8 +176,8 @@ impl Branches<'_> {
     }
 }
 
-/// Containers that are paused. One that is dropped, because a signal ended the work, says so to nobody: what is left
-/// paused is in the intent.
+/// Containers that are paused. One that is dropped, because a second signal ended the work, says so to nobody: what is
+/// left paused is in the intent.
 struct Guard<'a, 'b> {
     branches: &'a Branches<'b>,
     ids: Vec<String>,

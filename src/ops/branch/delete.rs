@@ -31,9 +31,8 @@ pub async fn delete(context: &Context, names: &[String], children: Children) -> 
     }
     failpoint!("branch:delete:ended");
     let deletion = branches.lineage.delete(&ids, children, branches.by()).map_err(failures::lineage)?;
-    branches.apply(&deletion.changes).await?;
+    branches.apply_described(&deletion.changes).await?;
     failpoint!("branch:delete:committed");
-    branches.describe(&deletion.changes.put_branches, &[]).await?;
     sweep::quietly(&mut branches).await;
     Ok(deletion)
 }
@@ -42,9 +41,8 @@ pub async fn delete(context: &Context, names: &[String], children: Children) -> 
 pub async fn undelete(context: &Context, name: &str, rename: Option<&str>) -> Result<Branch, Failure> {
     let mut branches = Branches::change(context).await?;
     let (branch, changes) =
-        branches.lineage.undelete(name, rename, branches.by()).map_err(failures::lineage)?;
-    branches.apply(&changes).await?;
-    branches.describe(&changes.put_branches, &[]).await?;
+        branches.lineage.undelete(name, rename, branches.by()).map_err(failures::taken_when_had_back)?;
+    branches.apply_described(&changes).await?;
     Ok(branch)
 }
 
@@ -73,7 +71,6 @@ pub async fn ttl(context: &Context, name: Option<&str>, ttl: Option<Seconds>) ->
 }
 
 async fn save(branches: &mut Branches<'_>, branch: Branch) -> Result<Branch, Failure> {
-    branches.apply(&Changes { put_branches: vec![branch.clone()], ..Changes::default() }).await?;
-    branches.describe(std::slice::from_ref(&branch), &[]).await?;
+    branches.apply_described(&Changes { put_branches: vec![branch.clone()], ..Changes::default() }).await?;
     Ok(branch)
 }

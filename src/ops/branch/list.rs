@@ -121,6 +121,8 @@ pub struct Shown {
     pub children: Vec<String>,
     /// Its snapshots.
     pub snapshots: Vec<String>,
+    /// The services that are its databases.
+    pub databases: Vec<String>,
     /// Where its database answers, without the password; none when it does not run.
     pub address: Option<String>,
     /// Memory that its database's container holds now, in bytes; none when it does not run.
@@ -152,6 +154,7 @@ pub async fn show(context: &Context, name: Option<&str>) -> Result<Shown, Failur
             .filter(|snapshot| snapshot.branch == branch.id && snapshot.reason != Reason::Fork)
             .map(|snapshot| snapshot.name.clone())
             .collect(),
+        databases: url::databases(&branches.subject).into_iter().map(|server| server.service).collect(),
         address: address.map(|address| format!("{}:{}", address.host, address.port)),
         memory,
     })

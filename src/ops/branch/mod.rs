@@ -24,7 +24,7 @@ pub mod url;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::lock::Lock;
@@ -44,13 +44,31 @@ use crate::storage::protocol::Ask;
 macro_rules! failpoint {
     ($name:expr) => {
         #[cfg(feature = "failpoints")]
-        fail::fail_point!($name, |_| Err($crate::base::Failure::new(
-            $crate::base::Kind::Failed,
-            format!("failpoint {}", $name)
-        )));
+        $crate::ops::branch::fail_at($name)?;
     };
 }
 pub(super) use failpoint;
+
+/// What a test makes of a step: `return` lets it fail, `return(KILL)` ends this process there as `kill -9` does, and
+/// `return(INT)` and the like let it have that signal and go on, as far as it does.
+#[cfg(feature = "failpoints")]
+fn fail_at(name: &str) -> Result<(), Failure> {
+    use rustix::process::{Signal, getpid, kill_process};
+    fail::fail_point!(name, |what| {
+        let signal = match what.as_deref() {
+            Some("KILL") => Signal::KILL,
+            Some("INT") => Signal::INT,
+            Some("TERM") => Signal::TERM,
+            Some("HUP") => Signal::HUP,
+            _ => return Err(Failure::new(Kind::Failed, format!("failpoint {name}"))),
+        };
+        let _ = kill_process(getpid(), signal);
+        // By then whoever listens for signals has heard it.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        Ok(())
+    });
+    Ok(())
+}
 
 /// All that a command about branches works with.
 pub struct Branches<'a> {
@@ -273,6 +291,38 @@ impl<'a> Branches<'a> {
         self.catalogue.apply(changes).await.map_err(failures::catalogue)?;
         self.lineage = self.lineage.after(changes);
         Ok(())
+    }
+
+    /// Makes something visible that needs no work in the pool but to be described there.
+    pub async fn apply_described(&mut self, changes: &Changes) -> Result<(), Failure> {
+        let intent = self.begin_describing(&changes.put_branches, &changes.put_snapshots).await?;
+        self.apply(changes).await?;
+        failpoint!("describe:applied");
+        self.describe(&changes.put_branches, &changes.put_snapshots).await?;
+        self.abandon(intent).await
+    }
+
+    /// Writes down that records have to be described in the pool once they are visible.
+    pub async fn begin_describing(
+        &self,
+        branches: &[Branch],
+        snapshots: &[Snapshot],
+    ) -> Result<IntentId, Failure> {
+        let branches: Vec<&String> = branches.iter().map(|branch| &branch.id).collect();
+        let snapshots: Vec<&String> = snapshots.iter().map(|snapshot| &snapshot.id).collect();
+        self.begin("describe", json!({ "branches": branches, "snapshots": snapshots })).await
+    }
+
+    /// Gives the data of a branch the volumes that the compose file has gained since.
+    pub async fn complete(&self, branch: &mut Branch) -> Result<(), Failure> {
+        let has = |key: &&String| branch.volumes.contains(*key);
+        let new: Vec<String> = self.data.volumes.keys().filter(|key| !has(key)).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.pool().await?.ask(Ask::Extend { id: branch.data.clone(), folders: new.clone() }).await?;
+        branch.volumes.extend(new);
+        self.describe(std::slice::from_ref(branch), &[]).await
     }
 
     /// Takes back an intent of which nothing is left.

@@ -3,12 +3,24 @@
 use serde_json::Value;
 
 use super::{Branches, adopt, failpoint};
-use crate::base::{Event, Failure, Kind};
+use crate::base::{Failure, Kind};
 use crate::catalogue::{IntentId, OpenIntent};
+use crate::engine::Engine;
 use crate::lineage::{Changes, Intent};
-use crate::ops::failures;
+use crate::ops::{Context, Subject, failures};
+use crate::plan::data::data;
 use crate::plan::turn::Turn;
 use crate::storage::protocol::{Ask, Outcome};
+
+/// The same before it is known whether branches matter to a command, as `up`: it sees the engine's objects only as they
+/// are afterwards.
+pub async fn first(context: &Context, engine: &Engine, subject: &Subject) -> Result<(), Failure> {
+    if !context.has_catalogue() || data(&subject.project).volumes.is_empty() {
+        return Ok(());
+    }
+    let mut branches = Branches::of(context, subject.clone(), engine.clone()).await?;
+    recover(&mut branches).await
+}
 
 /// Brings the project to where a command may begin. The caller holds the project's lock, so whoever began an intent
 /// of this environment is gone.
@@ -20,8 +32,10 @@ pub async fn recover(branches: &mut Branches<'_>) -> Result<(), Failure> {
             // Another environment's lock is held by whoever began that, or by whoever comes next there.
             continue;
         }
-        let events = &branches.context.events;
-        events.tell(Event::note(format!("`{}` was cut off: putting that right first", intent.verb)));
+        // What is only to be described in the pool is done, as far as anybody sees.
+        if intent.verb != "describe" {
+            branches.note(format!("`{}` was cut off: putting that right first", intent.verb));
+        }
         one(branches, id, &intent).await?;
     }
     Ok(())
@@ -45,17 +59,52 @@ async fn one(branches: &mut Branches<'_>, id: IntentId, intent: &Intent) -> Resu
             let wanted = wanted_data(branches, intent);
             let live = live(branches).await?;
             let arrived = wanted.is_some() && live == wanted;
+            failpoint!("recover:switch:looked");
+            // Before the intent is gone, which knows them. One that does not start is not in the way of turning back.
+            if let Err(failure) = branches.turn(&[], &texts("services"), &Turn::Start).await {
+                branches.context.events.warn(&failure);
+            }
+            failpoint!("recover:switch:started");
             if arrived {
                 let changes: Changes = read_changes(&intent.detail);
                 let changes = if changes.is_empty() { switch_changes(branches, intent) } else { changes };
-                branches.finish(id, &changes).await?;
+                branches.finish(id, &changes).await
             } else if let Some(made) = text("data") {
-                branches.take_back(id, &[made]).await?;
+                let made = [Some(made), text("fork")].into_iter().flatten().collect::<Vec<_>>();
+                branches.take_back(id, &made).await
             } else {
-                branches.abandon(id).await?;
+                branches.abandon(id).await
             }
-            failpoint!("recover:switch:started");
-            branches.turn(&[], &texts("services"), &Turn::Start).await
+        }
+        "branch beside" => {
+            if let Some(name) = text("environment") {
+                let stands = branches.lineage.current(&name).map(|branch| branch.data.clone());
+                let environment = name.clone();
+                let ask = match stands {
+                    Some(id) => Ask::Point { environment, id },
+                    None => Ask::Unpoint { environment },
+                };
+                branches.pool().await?.ask(ask).await?;
+            }
+            branches.abandon(id).await
+        }
+        "describe" => {
+            let lineage = &branches.lineage;
+            let of = texts("branches")
+                .iter()
+                .filter_map(|id| lineage.branches.get(id))
+                .cloned()
+                .collect::<Vec<_>>();
+            let and = texts("snapshots")
+                .iter()
+                .filter_map(|id| lineage.snapshots.get(id))
+                .cloned()
+                .collect::<Vec<_>>();
+            // What has no data has nothing to describe.
+            if let Err(failure) = branches.describe(&of, &and).await {
+                branches.context.events.warn(&failure);
+            }
+            branches.abandon(id).await
         }
         "adopt" if intent.step == "bound" => {
             adopt::rebind(branches, &intent.detail).await?;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::capture::Capture;
 use super::{Branches, adopt, failpoint, new_id, now, sweep};
+use crate::base::shell::argument;
 use crate::base::{Failure, Kind};
 use crate::lineage::{Branch, Changes, KEPT, Point, Reason, Record, Snapshot, State};
 use crate::ops::{Context, failures};
@@ -64,7 +65,7 @@ pub(super) async fn replace(
             Kind::Conflict,
             format!("branch `{}` runs beside, as `{other}`", branch.name),
         )
-        .hint(format!("take that away first: `devenv --branch '{}' down`", branch.name)));
+        .hint(format!("take that away first: `devenv --branch {} down`", argument(&branch.name))));
     }
     let target = match to {
         Some(name) => branches.lineage.point(name).map_err(failures::lineage)?,
@@ -126,6 +127,7 @@ pub(super) async fn replace(
             branches.capture(intent, &detail, &from_branch, what).await?;
         }
         failpoint!("branch:reset:copied");
+        branches.complete(&mut renewed).await?;
         if renewed.parent.is_some() { branches.settle(&renewed).await } else { Ok(()) }
     };
     if let Err(failure) = work.await {
@@ -135,6 +137,7 @@ pub(super) async fn replace(
     changes.put_branches.push(renewed.clone());
     // Read again by who finds the intent, if this command ends before it has written them.
     detail["changes"] = json!({ "branches": changes.put_branches, "snapshots": changes.put_snapshots });
+    let describing = branches.begin_describing(&[], std::slice::from_ref(&kept)).await?;
     let stands = branches.lineage.standing_on(&branch.id).contains(&branches.environment.as_str());
     let services = if stands {
         branches.on_other_data(intent, detail, &renewed.data.clone(), changes).await?
@@ -144,34 +147,45 @@ pub(super) async fn replace(
     };
     failpoint!("branch:reset:committed");
     branches.describe(&[], std::slice::from_ref(&kept)).await?;
+    branches.abandon(describing).await?;
     Ok(Reset { branch: renewed, from, kept, services })
+}
+
+/// Fails where the environment's branch is protected.
+pub fn may_be_emptied(branches: &Branches<'_>) -> Result<(), Failure> {
+    match branches.lineage.current(&branches.environment) {
+        Some(branch) if branch.protected => {
+            Err(failures::lineage(crate::lineage::Error::Protected { name: branch.name.clone() }))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Lets the environment's branch begin again from nothing, as `down --volumes` wants it; what it had is kept for seven
 /// days. Nothing runs on it any more. Says what was kept; nothing where the environment has no branch.
 pub async fn empty(branches: &mut Branches<'_>) -> Result<Option<Snapshot>, Failure> {
     let Some(branch) = branches.lineage.current(&branches.environment).cloned() else { return Ok(None) };
-    if branch.protected {
-        return Err(failures::lineage(crate::lineage::Error::Protected { name: branch.name }));
-    }
+    may_be_emptied(branches)?;
     let data = new_id()?;
     let verb = "branch reset";
     let mut detail = json!({ "data": data, "branch": branch.id });
     let intent = branches.begin(verb, detail.clone()).await?;
     let sequence = intent.sequences().start;
-    let kept = kept(branches, &branch, "down --volumes", sequence);
+    let kept = kept(branches, &branch, "down", sequence);
     let renewed = Branch { data: data.clone(), used: now(), ..branch };
     let manifest = branches.manifest(Record::Branch(renewed.clone()));
     let pool = branches.pool().await?;
     pool.ask(Ask::Make { id: data.clone(), folders: renewed.volumes.clone(), manifest }).await?;
     detail["changes"] = json!({ "branches": [renewed], "snapshots": [kept] });
     branches.advance(intent, "made", &detail).await?;
+    let describing = branches.begin_describing(&[], std::slice::from_ref(&kept)).await?;
     failpoint!("branch:empty:made");
     pool.ask(Ask::Point { environment: branches.environment.clone(), id: data }).await?;
     let changes =
         Changes { put_branches: vec![renewed], put_snapshots: vec![kept.clone()], ..Changes::default() };
     branches.finish(intent, &changes).await?;
     branches.describe(&[], std::slice::from_ref(&kept)).await?;
+    branches.abandon(describing).await?;
     Ok(Some(kept))
 }
 
@@ -182,7 +196,7 @@ fn kept(branches: &Branches<'_>, branch: &Branch, verb: &str, sequence: i64) -> 
         id: branch.data.clone(),
         project: branch.project.clone(),
         branch: branch.id.clone(),
-        name: format!("{} before {verb} {sequence}", branch.name),
+        name: format!("{}-before-{}-{sequence}", branch.name, verb.rsplit(' ').next().unwrap_or(verb)),
         message: format!("what {} had before `{}`", branch.name, branches.context.command_line),
         reason: Reason::Replaced,
         volumes: branch.volumes.clone(),

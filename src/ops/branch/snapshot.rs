@@ -109,17 +109,17 @@ pub async fn delete(context: &Context, name: &str) -> Result<Snapshot, Failure> 
     let mut branches = Branches::change(context).await?;
     let snapshot = branches.lineage.snapshot(name).map_err(failures::lineage)?.clone();
     let changes = branches.lineage.delete_snapshot(&snapshot.id, branches.by()).map_err(failures::lineage)?;
-    branches.apply(&changes).await?;
-    branches.describe(&[], &changes.put_snapshots).await?;
+    branches.apply_described(&changes).await?;
     Ok(snapshot)
 }
 
 /// Has a deleted snapshot back.
 pub async fn undelete(context: &Context, name: &str, rename: Option<&str>) -> Result<Snapshot, Failure> {
     let mut branches = Branches::change(context).await?;
-    let (snapshot, changes) =
-        branches.lineage.undelete_snapshot(name, rename, branches.by()).map_err(failures::lineage)?;
-    branches.apply(&changes).await?;
-    branches.describe(&[], &changes.put_snapshots).await?;
+    let (snapshot, changes) = branches
+        .lineage
+        .undelete_snapshot(name, rename, branches.by())
+        .map_err(failures::taken_when_had_back)?;
+    branches.apply_described(&changes).await?;
     Ok(snapshot)
 }

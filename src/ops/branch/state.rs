@@ -25,7 +25,7 @@ pub struct Found {
 /// Compares the records with the pool; unless it is a dry run, the pool's word counts.
 pub async fn rebuild(context: &Context, dry_run: bool) -> Result<Found, Failure> {
     let engine = context.engine().await?;
-    let _lock = if dry_run { None } else { Some(context.lock("catalogue").await?) };
+    let _lock = if dry_run { None } else { Some(context.lock_catalogue().await?) };
     let catalogue = context.opened_catalogue().await?.catalogue;
     make_again(context, &engine, &catalogue, dry_run)
         .await?

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Branches, beside, failpoint, now};
 use crate::base::{Event, Failure};
-use crate::lineage::{Act, Seconds, Sort, Sweep, Tick};
+use crate::lineage::{Act, Audit, Reason, Seconds, Sort, Sweep, Tick};
 use crate::ops::{Context, failures};
 
 /// What is wanted of a sweep.
@@ -41,8 +41,21 @@ pub(super) async fn quietly(branches: &mut Branches<'_>) {
         Err(error) => return tracing::debug!(%error, "no sweep"),
     };
     let tick = Tick::new(branches.by(), seen);
-    if let Err(failure) = run(branches, &tick).await {
-        branches.context.events.tell(Event::warning(format!("what is over was not taken away: {failure}")));
+    let before = branches.lineage.snapshots.clone();
+    match run(branches, &tick).await {
+        Err(failure) => {
+            let text = format!("what is over was not taken away: {failure}");
+            branches.context.events.tell(Event::warning(text));
+        }
+        Ok(sweep) => {
+            // Where a branch began is nothing that anybody made.
+            let began_there =
+                |audit: &&Audit| before.get(&audit.id).is_some_and(|it| it.reason == Reason::Fork);
+            for audit in sweep.changes.audit.iter().filter(|audit| !began_there(audit)) {
+                let done = if audit.act == Act::Remove { "taken away for good" } else { "deleted" };
+                branches.note(format!("{} `{}` was {done}: {}", audit.sort.word(), audit.name, audit.why));
+            }
+        }
     }
 }
 
@@ -81,11 +94,10 @@ async fn run(branches: &mut Branches<'_>, tick: &Tick<'_>) -> Result<Sweep, Fail
         pool.remove(data).await?;
         failpoint!("sweep:removed");
     }
+    let (of, and) = (&sweep.changes.put_branches, &sweep.changes.put_snapshots);
+    let describing = branches.begin_describing(of, and).await?;
     branches.finish(intent, &sweep.changes).await?;
-    branches.describe(&sweep.changes.put_branches, &sweep.changes.put_snapshots).await?;
-    for audit in &sweep.changes.audit {
-        let done = if audit.act == Act::Remove { "taken away for good" } else { "deleted" };
-        branches.note(format!("{} `{}` was {done}: {}", audit.sort.word(), audit.name, audit.why));
-    }
+    branches.describe(of, and).await?;
+    branches.abandon(describing).await?;
     Ok(sweep)
 }

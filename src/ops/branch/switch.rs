@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Branches, failpoint, now};
-use crate::base::{Event, Failure, Kind};
+use crate::base::{Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::lineage::{Branch, Changes};
 use crate::ops::apply::apply;
@@ -60,7 +60,8 @@ impl Branches<'_> {
         let detail = json!({ "environment": self.environment, "to": branch.id });
         let intent = self.begin("branch switch", detail.clone()).await?;
         failpoint!("branch:switch:begun");
-        let branch = Branch { used: now(), ..branch.clone() };
+        let mut branch = Branch { used: now(), ..branch.clone() };
+        self.complete(&mut branch).await?;
         let environment = self.standing(&self.environment, &branch.id);
         let changes = Changes {
             put_branches: vec![branch.clone()],
@@ -68,13 +69,7 @@ impl Branches<'_> {
             ..Changes::default()
         };
         let services = self.on_other_data(intent, detail, &branch.data.clone(), changes).await?;
-        let took = began.elapsed();
-        self.context.events.tell(Event::Done {
-            subject: format!("branch {}", branch.name),
-            outcome: "current".to_owned(),
-            took,
-        });
-        Ok(Turned { branch, services, took })
+        Ok(Turned { branch, services, took: began.elapsed() })
     }
 
     /// Stops the services that have the environment's data mounted, lets the link lead to other data, writes that

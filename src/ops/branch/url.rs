@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Branches, beside};
+use crate::base::shell::argument;
 use crate::base::{Failure, Kind};
 use crate::compose::project::Service;
 use crate::engine::stream::Command;
@@ -135,8 +136,8 @@ pub async fn of(branches: &Branches<'_>, branch: &Branch) -> Result<Address, Fai
     found.ok_or_else(|| {
         Failure::new(Kind::Unhealthy, format!("the database of branch `{}` does not run", branch.name)).hint(
             format!(
-                "`devenv db url '{0}' --start` starts it beside, `devenv db branch switch '{0}'` turns to it",
-                branch.name
+                "`devenv db url {0} --start` starts it beside, `devenv db branch switch {0}` turns to it",
+                argument(&branch.name)
             ),
         )
     })
