@@ -82,9 +82,7 @@ async fn ours(bench: &Bench<'_>, site: &Site<'_>, round: usize) -> Result<Durati
     load.end().await?;
     let (took, connection) = made?;
     close(connection).await;
-    site.devenv(&["db", "branch", "delete", &name])?;
-    // What was deleted is kept for seven days, which is not what is measured.
-    site.devenv(&["gc", "--older", "1s", "--yes"])?;
+    site.forget(&name)?;
     Ok(took)
 }
 

@@ -159,9 +159,15 @@ async fn is_possible(options: &Options, engine: &Docker) -> Result<(), String> {
         .map_err(|_| format!("the image {} is not there (devenv build)", servers::IMAGE))?;
     let root = engine.info().await.map_err(told)?.docker_root_dir.unwrap_or_default();
     let disk = rustix::fs::statvfs(root.as_str()).map_err(|error| format!("{root}: {error}"))?;
-    let free = (disk.f_bavail * disk.f_frsize) >> 30;
-    let wanted = if options.quick { 8 } else { 28 };
-    if free < wanted { Err(format!("{root} has {free} GB free, they take {wanted}")) } else { Ok(()) }
+    let pools: u64 = site::sizes(options).iter().map(|(_, _, size)| size << 20).sum();
+    let copies = if options.quick { 1 << 30 } else { 5 << 30 };
+    // A pool leaves a tenth of the disk to others.
+    let wanted = pools + copies.max(disk.f_blocks * disk.f_frsize / 10);
+    let free = disk.f_bavail * disk.f_frsize;
+    if free < wanted {
+        return Err(format!("{root} has {} GiB free, they take {}", free >> 30, wanted >> 30));
+    }
+    Ok(())
 }
 
 async fn keepers(engine: &Docker) -> BTreeSet<String> {

@@ -50,7 +50,7 @@ pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut R
     ];
     race(bench, &size(sources.scale), &contestants, &WAYS, report).await?;
     for site in sites {
-        site.devenv(&["db", "branch", "delete", BRANCH])?;
+        site.forget(BRANCH)?;
         close(site.branch(FASTER, &["--start", "--fast"]).await?.1).await;
     }
     // The same volume, by a server with the settings of the branch.
@@ -68,7 +68,7 @@ pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut R
     race(bench, &size(sources.scale), &contestants, &ways, report).await?;
     server.remove(running).await?;
     for site in sites {
-        site.devenv(&["db", "branch", "delete", FASTER])?;
+        site.forget(FASTER)?;
     }
     Ok(())
 }
