@@ -109,12 +109,15 @@ volumes: {{db: {{}}}}
         Ok((began.elapsed(), connection))
     }
 
-    /// Takes a branch away for good.
+    /// Takes a branch away for good, as far as that goes: what was deleted is kept for seven days, which is not what
+    /// is measured, and only takes room.
     pub(super) fn forget(&self, branch: &str) -> Result<(), String> {
         self.devenv(&["db", "branch", "delete", branch])?;
-        // What was deleted is kept for seven days, which is not what is measured.
         std::thread::sleep(Duration::from_millis(1500));
-        self.devenv(&["gc", "--older", "1s", "--yes"]).map(|_| ())
+        if let Err(why) = self.devenv(&["gc", "--older", "1s", "--yes"]) {
+            eprintln!("{}: {}", self.project, why.lines().next().unwrap_or_default());
+        }
+        Ok(())
     }
 
     /// The database's container.
