@@ -45,18 +45,20 @@ pub(super) async fn run(bench: &Bench<'_>, all: &[Sources<'_>], report: &mut Rep
                     continue;
                 }
                 let took = match (contestant, &sources.reflink, &sources.plain) {
-                    ("devenv", ..) => Some(ours(bench, &sources.btrfs, round).await?),
-                    ("raw", ..) => Some(raw(bench, &sources.btrfs, server, round).await?),
-                    ("reflink", Some(site), _) => Some(ours(bench, site, round).await?),
-                    ("cp -a", _, Some(plain)) => Some(cp(bench, plain).await?),
+                    ("devenv", ..) => ours(bench, &sources.btrfs, round).await,
+                    ("raw", ..) => raw(bench, &sources.btrfs, server, round).await,
+                    ("reflink", Some(site), _) => ours(bench, site, round).await,
+                    ("cp -a", _, Some(plain)) => cp(bench, plain).await,
                     (_, _, Some(plain)) if is_copy => {
                         let dslr = dslr.as_deref().unwrap_or(Path::new(""));
-                        Some(database(bench, plain, contestant, dslr).await?)
+                        database(bench, plain, contestant, dslr).await
                     }
-                    _ => None,
+                    _ => continue,
                 };
-                if let Some(took) = took {
-                    row.add(contestant, took);
+                // One that fails is missing in the table; the others go on.
+                match took {
+                    Ok(took) => row.add(contestant, took),
+                    Err(why) => report.note(format!("{SUBJECT} {contestant}: {why}")),
                 }
             }
         }
