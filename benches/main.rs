@@ -2,6 +2,7 @@
 //! asserted: machines are noisy, and a person reads the table. How to run it: `benches/README.md`.
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::print_stderr)]
 
+mod branches;
 mod floor;
 mod lifecycle;
 mod process;
@@ -23,19 +24,22 @@ pub struct Options {
     runs: Option<usize>,
     /// Few rounds: does it work at all?
     quick: bool,
+    /// The largest size of data too.
+    full: bool,
     /// Where the figures go too, every single one.
     json: Option<PathBuf>,
 }
 
 impl Options {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { filters: Vec::new(), runs: None, quick: false, json: None };
+        let mut options = Self { filters: Vec::new(), runs: None, quick: false, full: false, json: None };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
             match word.as_str() {
                 "--runs" => options.runs = Some(value()?.parse().map_err(|_| "--runs wants a number")?),
                 "--json" => options.json = Some(value()?.into()),
                 "--quick" => options.quick = true,
+                "--full" => options.full = true,
                 // What cargo adds.
                 "--bench" => {}
                 flag if flag.starts_with('-') => return Err(format!("unknown option {flag}")),
@@ -57,7 +61,7 @@ impl Options {
 #[tokio::main]
 async fn main() -> Result<(), String> {
     let options = Options::read(std::env::args().skip(1)).map_err(|word| {
-        format!("{word}\nusage: cargo bench -- [FILTER…] [--runs N] [--quick] [--json FILE]")
+        format!("{word}\nusage: cargo bench -- [FILTER…] [--runs N] [--quick | --full] [--json FILE]")
     })?;
     let programs = Programs::find()?;
     let engine = Docker::connect_with_defaults().map_err(|error| format!("no engine: {error}"))?;
@@ -66,13 +70,15 @@ async fn main() -> Result<(), String> {
     let mut report = Report::begin(&programs, &engine).await;
     let work = async {
         quick::run(&options, &programs, &mut report)?;
-        lifecycle::run(&options, &programs, &engine, &mut report).await
+        lifecycle::run(&options, &programs, &engine, &mut report).await?;
+        branches::run(&options, &programs, &engine, &mut report).await
     };
     let result = tokio::select! {
         result = work => result,
         _ = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
     };
     lifecycle::clean(&engine).await;
+    branches::clean(&engine).await;
     report.end(began.elapsed(), options.json.as_deref())?;
     result
 }

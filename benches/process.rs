@@ -53,6 +53,16 @@ pub fn time(
     directory: &Path,
     variables: &[(String, String)],
 ) -> Result<Duration, String> {
+    run(program, arguments, directory, variables).map(|(took, _)| took)
+}
+
+/// The same, with what it wrote to its standard output.
+pub fn run(
+    program: &Path,
+    arguments: &[&str],
+    directory: &Path,
+    variables: &[(String, String)],
+) -> Result<(Duration, String), String> {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(directory).env_clear().stdin(Stdio::null());
     for name in ["HOME", "PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"] {
@@ -65,7 +75,7 @@ pub fn time(
     let done = command.output().map_err(|error| format!("{}: {error}", program.display()))?;
     let took = began.elapsed();
     if done.status.success() {
-        return Ok(took);
+        return Ok((took, String::from_utf8_lossy(&done.stdout).into_owned()));
     }
     let said = String::from_utf8_lossy(&done.stderr);
     Err(format!("{} {}: {}: {}", program.display(), arguments.join(" "), done.status, said.trim()))

@@ -12,9 +12,20 @@ use crate::process::Programs;
 /// One thing that was done, with what each contestant took for it, round by round.
 pub struct Row {
     subject: String,
-    /// Contestant and its times, in the order of the rounds; the first is devenv.
-    times: Vec<(&'static str, Vec<Duration>)>,
+    unit: Unit,
+    /// Contestant and its figures, in the order of the rounds; the first is devenv.
+    figures: Vec<(&'static str, Vec<f64>)>,
     targets: Vec<Target>,
+}
+
+/// What a row's figures are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Seconds,
+    /// So many in a second: more is better.
+    Rate,
+    Percent,
+    Bytes,
 }
 
 /// What devenv's median is held against.
@@ -22,66 +33,113 @@ pub struct Row {
 pub enum Target {
     /// At most so many times another contestant's median.
     Ratio(&'static str, f64),
+    /// At least so many times another contestant's median.
+    AtLeast(&'static str, f64),
     /// At most so long.
     Time(Duration),
+    /// At most so much, in the row's unit.
+    Most(f64),
 }
 
 impl Row {
     pub fn new(subject: impl Into<String>, contestants: &[&'static str], targets: Vec<Target>) -> Self {
-        let times = contestants.iter().map(|name| (*name, Vec::new())).collect();
-        Self { subject: subject.into(), times, targets }
+        let figures = contestants.iter().map(|name| (*name, Vec::new())).collect();
+        Self { subject: subject.into(), unit: Unit::Seconds, figures, targets }
+    }
+
+    #[must_use]
+    pub fn in_unit(self, unit: Unit) -> Self {
+        Self { unit, ..self }
     }
 
     pub fn add(&mut self, contestant: &str, took: Duration) {
-        if let Some((_, times)) = self.times.iter_mut().find(|(name, _)| *name == contestant) {
-            times.push(took);
+        self.add_figure(contestant, took.as_secs_f64());
+    }
+
+    pub fn add_figure(&mut self, contestant: &str, figure: f64) {
+        if let Some((_, figures)) = self.figures.iter_mut().find(|(name, _)| *name == contestant) {
+            figures.push(figure);
         }
     }
 
-    fn of(&self, contestant: &str) -> &[Duration] {
-        self.times.iter().find(|(name, _)| *name == contestant).map_or(&[], |(_, times)| times)
+    pub fn of(&self, contestant: &str) -> &[f64] {
+        self.figures.iter().find(|(name, _)| *name == contestant).map_or(&[], |(_, figures)| figures)
     }
 
     /// One line for every contestant; what devenv is held against stands in the line of the other.
     fn lines(&self) -> Vec<[String; 6]> {
         let ours = self.of("devenv");
         let mut lines = Vec::new();
-        for (index, (name, times)) in self.times.iter().enumerate() {
+        for (index, (name, figures)) in self.figures.iter().enumerate() {
             let (mut ratio, mut paired, mut target) = (String::new(), String::new(), String::new());
-            if index > 0 && !times.is_empty() && !ours.is_empty() {
-                let whole = median(ours) / median(times);
+            if index > 0 && !figures.is_empty() && !ours.is_empty() {
+                let whole = median(ours) / median(figures);
                 ratio = format!("{whole:.2}");
-                paired = format!("{:.2}", paired_ratio(ours, times));
+                paired = format!("{:.2}", paired_ratio(ours, figures));
                 for wanted in &self.targets {
-                    if let Target::Ratio(other, most) = wanted
-                        && other == name
-                    {
-                        target = format!("≤ {most:.2} × {name}: {}", verdict(whole <= *most));
+                    match wanted {
+                        Target::Ratio(other, most) if other == name => {
+                            target = format!("≤ {most:.2} × {name}: {}", verdict(whole <= *most));
+                        }
+                        Target::AtLeast(other, least) if other == name => {
+                            target = format!("≥ {least:.2} × {name}: {}", verdict(whole >= *least));
+                        }
+                        _ => {}
                     }
                 }
             }
-            if index == 0 && !times.is_empty() {
+            if index == 0 && !figures.is_empty() {
                 for wanted in &self.targets {
-                    if let Target::Time(most) = wanted {
-                        target = format!(
-                            "≤ {}: {}",
-                            span(most.as_secs_f64()),
-                            verdict(median(times) <= most.as_secs_f64())
-                        );
-                    }
+                    let most = match wanted {
+                        Target::Time(most) => most.as_secs_f64(),
+                        Target::Most(most) => *most,
+                        Target::Ratio(..) | Target::AtLeast(..) => continue,
+                    };
+                    target = format!("≤ {}: {}", self.unit.text(most), verdict(median(figures) <= most));
                 }
             }
             let subject = if index == 0 { self.subject.clone() } else { String::new() };
-            lines.push([subject, (*name).to_owned(), summary(times), ratio, paired, target]);
+            lines.push([subject, (*name).to_owned(), self.summary(figures), ratio, paired, target]);
         }
         lines
     }
 
+    fn summary(&self, figures: &[f64]) -> String {
+        if figures.is_empty() {
+            return "–".to_owned();
+        }
+        let (least, most) = figures.iter().fold((f64::MAX, 0.0_f64), |(a, b), f| (a.min(*f), b.max(*f)));
+        let text = |figure| self.unit.text(figure);
+        format!("{} ({}–{}) n={}", text(median(figures)), text(least), text(most), figures.len())
+    }
+
     fn json(&self) -> Value {
-        let seconds = |times: &[Duration]| times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>();
-        let times: serde_json::Map<String, Value> =
-            self.times.iter().map(|(name, times)| ((*name).to_owned(), json!(seconds(times)))).collect();
-        json!({ "subject": self.subject, "seconds": times })
+        let figures: serde_json::Map<String, Value> =
+            self.figures.iter().map(|(name, figures)| ((*name).to_owned(), json!(figures))).collect();
+        let mut row = json!({ "subject": self.subject });
+        row[self.unit.word()] = json!(figures);
+        row
+    }
+}
+
+impl Unit {
+    fn text(self, figure: f64) -> String {
+        match self {
+            Self::Seconds if figure < 1.0 => format!("{:.1} ms", figure * 1e3),
+            Self::Seconds => format!("{figure:.2} s"),
+            Self::Rate => format!("{figure:.0}/s"),
+            Self::Percent => format!("{figure:.2} %"),
+            Self::Bytes => format!("{:.1} MB", figure / 1e6),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Rate => "per_second",
+            Self::Percent => "percent",
+            Self::Bytes => "bytes",
+        }
     }
 }
 
@@ -89,8 +147,8 @@ fn verdict(passed: bool) -> &'static str {
     if passed { "pass" } else { "MISS" }
 }
 
-fn median(times: &[Duration]) -> f64 {
-    middle(times.iter().map(Duration::as_secs_f64).collect())
+fn median(figures: &[f64]) -> f64 {
+    middle(figures.to_vec())
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {
@@ -103,21 +161,8 @@ fn middle(mut values: Vec<f64>) -> f64 {
 }
 
 /// The median of the ratios within the rounds: noise that comes and goes touches both of a round.
-fn paired_ratio(ours: &[Duration], theirs: &[Duration]) -> f64 {
-    middle(ours.iter().zip(theirs).map(|(a, b)| a.as_secs_f64() / b.as_secs_f64()).collect())
-}
-
-fn span(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
-}
-
-fn summary(times: &[Duration]) -> String {
-    if times.is_empty() {
-        return "–".to_owned();
-    }
-    let seconds = times.iter().map(Duration::as_secs_f64);
-    let (least, most) = seconds.fold((f64::MAX, 0.0_f64), |(a, b), s| (a.min(s), b.max(s)));
-    format!("{} ({}–{}) n={}", span(median(times)), span(least), span(most), times.len())
+fn paired_ratio(ours: &[f64], theirs: &[f64]) -> f64 {
+    middle(ours.iter().zip(theirs).map(|(a, b)| a / b).collect())
 }
 
 /// All rows, and the circumstances.
