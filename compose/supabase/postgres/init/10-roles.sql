@@ -1,6 +1,6 @@
 -- The roles that Supabase clients, migrations and policies name. `supabase_admin` is the superuser made by initdb; `postgres`, which runs the migrations, is none, as on the hosted platform.
 create role postgres login createdb createrole replication bypassrls password :'password';
-grant pg_monitor, pg_read_all_data, pg_signal_backend, pg_create_subscription to postgres;
+grant pg_monitor, pg_read_all_data, pg_signal_backend, pg_create_subscription, pg_checkpoint to postgres;
 
 -- What a request may be: the data API switches to one of these after it has read the token.
 create role anon nologin noinherit;
