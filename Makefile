@@ -10,7 +10,7 @@ DEVENV := $(CURDIR)/target/release/devenv
 BUILD := build
 endif
 
-.PHONY: up down test fast fuzz bench build clean
+.PHONY: up down test fast fuzz soak bench build clean
 
 # From a bare machine to a running stack: the binary, the engine, the base image, the sample project.
 up: $(BUILD)
@@ -32,6 +32,10 @@ fast:
 # Ten minutes of inputs that nobody wrote, for what reads people's files.
 fuzz:
 	tests/fuzz/run.sh
+
+# The rounds of the fault tests that are too long for every day: hundred copies of a busy server, fifty power cuts.
+soak:
+	SOAK=1 cargo test --locked --test live hold:: -- --nocapture
 
 bench: $(BUILD)
 	cargo bench

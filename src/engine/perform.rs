@@ -188,6 +188,9 @@ impl Deployment {
     }
 }
 
+/// How often a container that cannot be paused is tried again.
+const FREEZES: u32 = 25;
+
 impl Engine {
     /// Makes a container for a service. Secrets and configs that have no file on this side
     /// are copied in before anything runs.
@@ -413,7 +416,17 @@ impl Engine {
 
     /// Freezes a container's processes.
     pub async fn pause(&self, container: &str) -> Result<(), Error> {
-        self.patient.pause_container(container).await.doing("pause a container")
+        let mut tries = 0;
+        loop {
+            match self.patient.pause_container(container).await.doing("pause a container") {
+                // The freezer of the older control groups gives up now and then while processes are being started.
+                Err(error) if tries < FREEZES && error.to_string().contains("unable to freeze") => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Lets them go on.
