@@ -33,9 +33,11 @@ fast:
 fuzz:
 	tests/fuzz/run.sh
 
-# Two hundred commands killed at random moments. SEED=N for other moments.
+# What is too long for every day: two hundred commands killed at random moments (SEED=N for other moments), a hundred
+# copies of a busy server, fifty power cuts.
 soak:
 	cargo test --locked --features failpoints --test live -- --ignored --exact branch_faults::soak_of_200_kills --nocapture
+	SOAK=1 cargo test --locked --features failpoints --test live hold:: -- --nocapture
 
 bench: $(BUILD)
 	cargo bench

@@ -38,6 +38,9 @@ tools() {
   command -v node >/dev/null || missing+=(nodejs npm)
   command -v docker-registry >/dev/null || missing+=(docker-registry)
   command -v git >/dev/null || missing+=(git)
+  # Machines that the tests break have a disk of their own.
+  command -v mkfs.xfs >/dev/null || missing+=(xfsprogs)
+  command -v btrfs >/dev/null || missing+=(btrfs-progs)
   [ ${#missing[@]} -eq 0 ] && return 0
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"

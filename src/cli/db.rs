@@ -484,12 +484,11 @@ impl Reset {
 
 fn show_reset(ui: &Ui, done: &reset::Reset) {
     told(ui, &done.branch, json!({ "from": done.from, "kept": done.kept, "services": done.services }));
-    ui.note(&format!(
-        "branch {} is as {} now; what it had is kept for seven days: `devenv db snapshot restore {}`",
-        done.branch.name,
-        done.from,
-        words::argument(&done.kept.name)
-    ));
+    let kept = done.kept.as_ref().map(|kept| {
+        let name = words::argument(&kept.name);
+        format!("; what it had is kept for seven days: `devenv db snapshot restore {name}`")
+    });
+    ui.note(&format!("branch {} is as {} now{}", done.branch.name, done.from, kept.unwrap_or_default()));
 }
 
 /// Named points to go back to

@@ -27,7 +27,7 @@ use bollard::Docker;
 pub use build::{Build, BuildError, Lent};
 pub use error::Error;
 pub use observe::Scope;
-pub use perform::{Created, Deployment, Purpose};
+pub use perform::{Bindings, Created, Deployment, Purpose};
 pub use pull::PullError;
 
 use crate::base::Events;

@@ -36,10 +36,19 @@ pub struct Deployment {
     pub config_files: Vec<PathBuf>,
     /// Files of `--env-file`, absolute, for the containers' labels.
     pub env_files: Vec<PathBuf>,
-    /// Volumes whose content is data of a branch: the folder on the engine's machine, by the volume's key.
-    pub bindings: BTreeMap<String, String>,
+    /// Volumes whose content is data of a branch.
+    pub bindings: Bindings,
     /// The engine's ids of containers by service, lowest number first, and of images by reference.
     known: Mutex<Known>,
+}
+
+/// Volumes whose content is data of a branch.
+#[derive(Debug, Clone, Default)]
+pub struct Bindings {
+    /// The folder on the engine's machine, by the volume's key.
+    pub folders: BTreeMap<String, String>,
+    /// Which keeper had the pool mounted when they were bound.
+    pub keeper: String,
 }
 
 #[derive(Default)]
@@ -90,7 +99,7 @@ impl Deployment {
         }
         known.images =
             observed.images.iter().map(|(reference, image)| (reference.clone(), image.id.clone())).collect();
-        Self { project, config_files, env_files, bindings: BTreeMap::new(), known: Mutex::new(known) }
+        Self { project, config_files, env_files, bindings: Bindings::default(), known: Mutex::new(known) }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -187,6 +196,9 @@ impl Deployment {
         all
     }
 }
+
+/// How often a container that cannot be paused is tried again.
+const FREEZES: u32 = 25;
 
 impl Engine {
     /// Makes a container for a service. Secrets and configs that have no file on this side
@@ -348,10 +360,10 @@ impl Engine {
         ];
         all.extend(ours.map(|(key, value)| (key.to_owned(), value)));
         let mut options = pairs(&volume.driver_opts);
-        if let Some(device) = deployment.bindings.get(key) {
+        if let Some(device) = deployment.bindings.folders.get(key) {
             let bound = [("type", "none"), ("o", "bind"), ("device", device)];
             options = bound.map(|(option, value)| (option.to_owned(), value.to_owned())).into();
-            all.insert(labels::BOUND.to_owned(), "true".to_owned());
+            all.insert(labels::BOUND.to_owned(), deployment.bindings.keeper.clone());
         }
         let request = VolumeCreateRequest {
             name: Some(volume.name.clone()),
@@ -413,7 +425,17 @@ impl Engine {
 
     /// Freezes a container's processes.
     pub async fn pause(&self, container: &str) -> Result<(), Error> {
-        self.patient.pause_container(container).await.doing("pause a container")
+        let mut tries = 0;
+        loop {
+            match self.patient.pause_container(container).await.doing("pause a container") {
+                // The freezer of the older control groups gives up now and then while processes are being started.
+                Err(error) if tries < FREEZES && error.to_string().contains("unable to freeze") => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Lets them go on.

@@ -16,8 +16,8 @@ use serde::Deserialize;
 
 use super::{Context, failures};
 use crate::base::{Event, Failure, Kind};
-use crate::engine::Engine;
 use crate::engine::own::{LABEL, Own};
+use crate::engine::{Bindings, Engine};
 use crate::machine::own;
 use crate::plan::labels;
 use crate::plan::observed::State;
@@ -53,6 +53,8 @@ pub struct Pool {
     pub client: Client,
     /// Its content, as the engine sees paths.
     root: String,
+    /// Which keeper it is: another one whenever the pool was mounted anew.
+    pub keeper: String,
 }
 
 impl Pool {
@@ -60,6 +62,12 @@ impl Pool {
     #[must_use]
     pub fn device(&self, environment: &str, volume: &str) -> String {
         format!("{}/live/{environment}/{volume}", self.root)
+    }
+
+    /// To what the volumes of an environment with these keys are bound.
+    pub fn bindings<'a>(&self, environment: &str, keys: impl IntoIterator<Item = &'a String>) -> Bindings {
+        let folder = |key: &String| (key.clone(), self.device(environment, key));
+        Bindings { folders: keys.into_iter().map(folder).collect(), keeper: self.keeper.clone() }
     }
 
     /// Asks what has no progress to tell.
@@ -283,7 +291,13 @@ async fn talk(engine: &Engine, names: &Names) -> Result<Option<Pool>, Failure> {
     }
     let talk = engine.talk(&keeper.id).await.map_err(failures::engine)?;
     let client = Client::new(talk.hear, talk.say);
-    Ok(Some(Pool { name: names.pool.clone(), driver, client, root: mounted.source.clone() }))
+    Ok(Some(Pool {
+        name: names.pool.clone(),
+        driver,
+        client,
+        root: mounted.source.clone(),
+        keeper: keeper.short_id().to_owned(),
+    }))
 }
 
 /// How the pool copies, if there is one. The volume says so, and where that was pruned away, the folder does.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::apply::apply;
+use super::branch::bind;
 use super::up::Hands;
 use super::{Context, failures};
-use crate::base::Failure;
+use crate::base::{Failure, Kind};
 use crate::plan::turn::{self, Turn};
 use crate::plan::{Observed, Plan, down};
 
@@ -36,6 +37,16 @@ pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<P
     let plan = turn::plan(&observed, &order, &options.services, turn, options.grace, options.wait);
     if options.dry_run {
         return Ok(plan);
+    }
+    if matches!(turn, Turn::Start | Turn::Restart) && subject.is_written() && !plan.is_empty() {
+        let observed = super::observe(&engine, &subject.project).await?;
+        if bind::bind(context, &engine, &subject, &observed).await?.changed {
+            return Err(Failure::new(
+                Kind::Conflict,
+                "containers from before the machine started again were taken away: their data was mounted anew",
+            )
+            .hint("`devenv up` makes them again"));
+        }
     }
     let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout);
     if matches!(turn, Turn::Start | Turn::Restart) {

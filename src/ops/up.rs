@@ -6,14 +6,13 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 
 use super::apply::{Outcome, Perform, Times, apply};
-use super::branch::bind::Bindings;
 use super::database::Skip;
 use super::{Context, Subject, branch, explain, failures, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
 use crate::engine::watch::Watch;
-use crate::engine::{Deployment, Engine, Purpose};
+use crate::engine::{Bindings, Deployment, Engine, Purpose};
 use crate::plan::observed::{Container, State};
 use crate::plan::{Act, Cause, Goal, Observed, Plan, Step, images, up};
 use crate::postgres;
@@ -89,7 +88,7 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         observed = refresh_images(context, &engine, &subject, observed, &wishes).await?;
     }
     explain::compare(&engine, &subject, &mut observed).await;
-    let plan = up::plan(&subject.project, &observed, &wishes)?;
+    let mut plan = up::plan(&subject.project, &observed, &wishes)?;
     super::support::refuse(&subject, &engine)?;
     let replaced = explain::replaced(&plan, &observed);
     if options.dry_run {
@@ -97,14 +96,18 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
     // What runs has its data; only what is made or started asks where it is.
-    let bindings = if plan.is_empty() {
-        Bindings::new()
+    let bound = if plan.is_empty() {
+        branch::bind::Bound::default()
     } else {
         branch::bind::bind(context, &engine, &subject, &observed).await?
     };
+    if bound.changed {
+        observed = observe(&engine, &subject.project).await?;
+        plan = up::plan(&subject.project, &observed, &wishes)?;
+    }
     let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout)
         .preparing(subject.stack.clone(), skip)
-        .bound(bindings);
+        .bound(bound.bindings);
     hands.is_possible(&plan).await?;
     let times = apply(&plan, &hands, &context.events).await?;
     if options.wait {

@@ -125,8 +125,8 @@ pub(super) async fn rebind(branches: &Branches<'_>, detail: &Value) -> Result<()
     let pool = branches.pool().await?;
     let mut deployment =
         Deployment::new(branches.subject.project.clone(), Vec::new(), Vec::new(), &Observed::default());
+    deployment.bindings = pool.bindings(&branches.environment, branches.data.volumes.keys());
     for (key, name) in &branches.data.volumes {
-        deployment.bindings.insert(key.clone(), pool.device(&branches.environment, key));
         let there = branches.engine.own_volume(name).await.map_err(failures::engine)?;
         if there.is_none() {
             let made = branches.engine.create_volume(&deployment, key).await;

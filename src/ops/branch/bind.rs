@@ -1,20 +1,25 @@
 //! What `up` needs to know of branches: to which folder of the pool each volume of the environment is bound.
 
-use std::collections::BTreeMap;
-
 use super::{Branches, adopt, now};
 use crate::base::shell::argument;
 use crate::base::{Failure, Kind};
-use crate::engine::Engine;
+use crate::engine::{Bindings, Engine};
 use crate::lineage::{Branch, Changes};
 use crate::ops::{Context, Subject, failures};
 use crate::plan::data::data;
+use crate::plan::observed::Container;
 use crate::plan::{Observed, labels};
 use crate::storage::protocol::{Ask, Outcome};
 use crate::storage::{Refusal, StorageError};
 
-/// Volumes and the folders that they are bound to, as the engine sees paths.
-pub type Bindings = BTreeMap<String, String>;
+/// What binding came to.
+#[derive(Debug, Default)]
+pub struct Bound {
+    /// To what the volumes are bound; nothing when the environment works on plain volumes.
+    pub bindings: Bindings,
+    /// Whether containers or volumes were taken away, so that what was observed is not so any more.
+    pub changed: bool,
+}
 
 /// The bindings of the environment: none when it works on plain volumes. The pool is awake when this returns, and
 /// the data is there. The caller holds the project's lock.
@@ -23,10 +28,10 @@ pub async fn bind(
     engine: &Engine,
     subject: &Subject,
     observed: &Observed,
-) -> Result<Bindings, Failure> {
+) -> Result<Bound, Failure> {
     let volumes = data(&subject.project).volumes;
     if volumes.is_empty() {
-        return Ok(Bindings::new());
+        return Ok(Bound::default());
     }
     let find = |name: &String| observed.volumes.iter().find(|volume| volume.name == *name);
     let any_there = volumes.values().any(|name| find(name).is_some());
@@ -34,7 +39,7 @@ pub async fn bind(
     if !context.has_catalogue() && !any_bound {
         // Nobody has made a branch here; a new stack begins in the pool if there is one.
         if any_there || !context.seems_to_have_pool(engine).await? {
-            return Ok(Bindings::new());
+            return Ok(Bound::default());
         }
     }
     let mut branches = Branches::of(context, subject.clone(), engine.clone()).await?;
@@ -51,7 +56,7 @@ pub async fn bind(
             .hint("`devenv state rebuild` makes the records again from the pool"));
         }
         if any_there || branches.existing_pool().await?.is_none() {
-            return Ok(Bindings::new());
+            return Ok(Bound::default());
         }
         adopt::adopt(&mut branches, None).await?;
     }
@@ -74,7 +79,9 @@ pub async fn bind(
             )));
         }
     }
-    ready(&mut branches, branch).await
+    let bindings = ready(&mut branches, branch).await?;
+    let changed = forget_stale(&branches).await?;
+    Ok(Bound { bindings, changed })
 }
 
 /// The volumes are of a branch, and no record says of which.
@@ -84,6 +91,35 @@ pub(super) fn unknown(environment: &str) -> Failure {
         format!("the volumes of `{environment}` hold data of a branch that the records do not know"),
     )
     .hint("`devenv state rebuild` makes the records again from the pool")
+}
+
+/// Takes away volumes, with the containers that use them, that were bound while another keeper had the pool mounted,
+/// unless they are in use. The engine may have one of them mounted for good, on the data that the link led to when the
+/// machine started again (Docker 20.10 does, for a container with a restart policy whose first start failed): what
+/// starts on it would work on another branch's data. Says whether there was any.
+pub(super) async fn forget_stale(branches: &Branches<'_>) -> Result<bool, Failure> {
+    let Some(pool) = branches.existing_pool().await? else { return Ok(false) };
+    let engine = &branches.engine;
+    let containers = engine.containers(&branches.environment).await.map_err(failures::engine)?;
+    let mut any = false;
+    for name in branches.data.volumes.values() {
+        let volume = engine.own_volume(name).await.map_err(failures::engine)?;
+        let keeper = volume.and_then(|volume| volume.labels.get(labels::BOUND).cloned());
+        if keeper.is_none_or(|keeper| keeper == pool.keeper) {
+            continue;
+        }
+        let users: Vec<&Container> =
+            containers.iter().filter(|it| it.mounts.iter().any(|mount| mount.name == *name)).collect();
+        if users.iter().any(|user| user.state.is_up()) {
+            continue;
+        }
+        for user in users {
+            engine.remove_container(&user.id, false).await.map_err(failures::engine)?;
+        }
+        engine.remove_volume(name).await.map_err(|error| failures::volume(name, error))?;
+        any = true;
+    }
+    Ok(any)
 }
 
 /// The bindings of an environment that stands on `branch`; fails when data of it is gone.
@@ -116,7 +152,7 @@ pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result
     }
     pool.ask(Ask::Point { environment: environment.clone(), id: branch.data.clone() }).await?;
     let new: Vec<String> = wanted.iter().filter(|key| !branch.volumes.contains(key)).cloned().collect();
-    let bindings = wanted.iter().map(|key| (key.clone(), pool.device(&environment, key))).collect();
+    let bindings = pool.bindings(&environment, &wanted);
     if !new.is_empty() {
         pool.ask(Ask::Extend { id: branch.data.clone(), folders: new.clone() }).await?;
     }

@@ -10,6 +10,7 @@ use crate::base::{Failure, Kind};
 use crate::lineage::{Branch, Changes, KEPT, Point, Reason, Record, Snapshot, State};
 use crate::ops::{Context, failures};
 use crate::storage::protocol::{Ask, Driver};
+use crate::storage::{Refusal, StorageError};
 
 /// What a reset did.
 #[derive(Debug, Clone)]
@@ -18,8 +19,8 @@ pub struct Reset {
     pub branch: Branch,
     /// What it began again from, by name.
     pub from: String,
-    /// What it had before.
-    pub kept: Snapshot,
+    /// What it had before; none where that was gone.
+    pub kept: Option<Snapshot>,
     /// The services that were stopped and started for it.
     pub services: Vec<String>,
 }
@@ -94,8 +95,13 @@ pub(super) async fn replace(
     let at = now();
     let kept = kept(branches, &branch, verb, sequence);
     let mut renewed = Branch { data: data.clone(), volumes: volumes.clone(), used: at, ..branch.clone() };
-    let mut changes = Changes { put_snapshots: vec![kept.clone()], ..Changes::default() };
-    let keeps_fork = branches.pool().await?.driver != Driver::Copy;
+    let pool = branches.pool().await?;
+    let looked = pool.client.ask(Ask::Look { id: branch.data.clone() }, |_, _| ()).await;
+    // Somebody may have deleted it, which is why the branch begins again.
+    let is_there = !matches!(looked, Err(StorageError::Refused(Refusal::Missing(_))));
+    let put_snapshots = is_there.then(|| kept.clone()).into_iter().collect();
+    let mut changes = Changes { put_snapshots, ..Changes::default() };
+    let keeps_fork = pool.driver != Driver::Copy;
     let work = async {
         let mut source = from_data.clone();
         if let Some(snapshot) = &snapshot {
@@ -146,7 +152,8 @@ pub(super) async fn replace(
         Vec::new()
     };
     failpoint!("branch:reset:committed");
-    branches.describe(&[], std::slice::from_ref(&kept)).await?;
+    let kept = is_there.then_some(kept);
+    branches.describe(&[], kept.as_slice()).await?;
     branches.abandon(describing).await?;
     Ok(Reset { branch: renewed, from, kept, services })
 }

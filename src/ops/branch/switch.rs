@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Branches, failpoint, now};
+use super::{Branches, bind, failpoint, now};
 use crate::base::{Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::lineage::{Branch, Changes};
 use crate::ops::apply::apply;
 use crate::ops::up::Hands;
-use crate::ops::{Context, failures};
+use crate::ops::{Context, failures, up};
 use crate::plan::observed::Container;
 use crate::plan::turn::{self, Turn};
 use crate::plan::{Observed, Order, down};
@@ -103,11 +103,21 @@ impl Branches<'_> {
         }
         failpoint!("branch:switch:pointed");
         self.advance(intent, "pointed", &detail).await?;
-        let started = self.turn(&running, &services, &Turn::Start).await;
+        let started = self.start(&running, &services).await;
         self.finish(intent, &changes).await?;
         failpoint!("branch:switch:committed");
         started?;
         Ok(services)
+    }
+
+    /// Starts services on the data that the link leads to now.
+    async fn start(&self, containers: &[Container], services: &[String]) -> Result<(), Failure> {
+        if !bind::forget_stale(self).await? {
+            return self.turn(containers, services, &Turn::Start).await;
+        }
+        let pool = self.pool().await?;
+        let bindings = pool.bindings(&self.environment, self.data.volumes.keys());
+        up::start_again(self.context, &self.engine, &self.subject, services, &bindings).await
     }
 
     /// Stops or starts services of the environment that have its data mounted, all at once. A service that cannot be
