@@ -80,7 +80,8 @@ pub async fn bind(
         }
     }
     let bindings = ready(&mut branches, branch).await?;
-    let changed = forget_stale(&branches).await?;
+    // One that is held has the right data: the link has not been turned since the engine came up.
+    let changed = forget_stale(&branches).await? != Stale::None;
     Ok(Bound { bindings, changed })
 }
 
@@ -93,15 +94,29 @@ pub(super) fn unknown(environment: &str) -> Failure {
     .hint("`devenv state rebuild` makes the records again from the pool")
 }
 
-/// Takes away volumes, with the containers that use them, that were bound while another keeper had the pool mounted,
-/// unless they are in use. The engine may have one of them mounted for good, on the data that the link led to when the
-/// machine started again (Docker 20.10 does, for a container with a restart policy whose first start failed): what
-/// starts on it would work on another branch's data. Says whether there was any.
-pub(super) async fn forget_stale(branches: &Branches<'_>) -> Result<bool, Failure> {
-    let Some(pool) = branches.existing_pool().await? else { return Ok(false) };
+/// What became of volumes that were bound while another keeper had the pool mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// There were none, or they are in use.
+    None,
+    /// They and their containers were taken away, to be made again.
+    Renewed,
+    /// The engine holds this one mounted and does not let it go before it is started again; containers were taken
+    /// away.
+    Held(String),
+}
+
+/// Takes away volumes, with the containers that have them mounted, that were bound while another keeper had the pool
+/// mounted, unless they are in use.
+///
+/// Docker 20.10 counts a start that failed while it came up, as that of a container with a restart policy does before
+/// the pool is mounted, as a use that never ends: from its first start on the volume stays mounted on the data that the
+/// link led to then, and whatever starts on it later works on that, wherever the link leads.
+pub(super) async fn forget_stale(branches: &Branches<'_>) -> Result<Stale, Failure> {
+    let Some(pool) = branches.existing_pool().await? else { return Ok(Stale::None) };
     let engine = &branches.engine;
     let containers = engine.containers(&branches.environment).await.map_err(failures::engine)?;
-    let mut any = false;
+    let mut found = Stale::None;
     for name in branches.data.volumes.values() {
         let volume = engine.own_volume(name).await.map_err(failures::engine)?;
         let keeper = volume.and_then(|volume| volume.labels.get(labels::BOUND).cloned());
@@ -116,10 +131,16 @@ pub(super) async fn forget_stale(branches: &Branches<'_>) -> Result<bool, Failur
         for user in users {
             engine.remove_container(&user.id, false).await.map_err(failures::engine)?;
         }
-        engine.remove_volume(name).await.map_err(|error| failures::volume(name, error))?;
-        any = true;
+        match engine.remove_volume(name).await {
+            Ok(()) if found == Stale::None => found = Stale::Renewed,
+            Ok(()) => {}
+            Err(error) if error.is_conflict() || error.to_string().contains("active mounts") => {
+                found = Stale::Held(name.clone());
+            }
+            Err(error) => return Err(failures::volume(name, error)),
+        }
     }
-    Ok(any)
+    Ok(found)
 }
 
 /// The bindings of an environment that stands on `branch`; fails when data of it is gone.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Branches, bind, failpoint, now};
+use super::bind::{self, Stale};
+use super::{Branches, failpoint, now};
 use crate::base::{Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::lineage::{Branch, Changes};
@@ -94,6 +95,17 @@ impl Branches<'_> {
         self.advance(intent, "stopping", &detail).await?;
         self.turn(&running, &services, &Turn::Stop).await?;
         failpoint!("branch:switch:stopped");
+        let stale = bind::forget_stale(self).await?;
+        if let Stale::Held(volume) = &stale {
+            self.make_again(&services).await?;
+            self.abandon(intent).await?;
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("the engine holds `{volume}` mounted on the data of the branch before, and does not let it go"),
+            )
+            .hint("start the engine again (`sudo systemctl restart docker`), then do this again")
+            .hint("Docker 20.10 does so when a container of `restart: always` could not start while the engine came up"));
+        }
         let ask = Ask::Point { environment, id: data.to_owned() };
         if let Err(failure) = self.pool().await?.ask(ask).await {
             // The link leads where it led.
@@ -103,18 +115,18 @@ impl Branches<'_> {
         }
         failpoint!("branch:switch:pointed");
         self.advance(intent, "pointed", &detail).await?;
-        let started = self.start(&running, &services).await;
+        let started = match stale {
+            Stale::None => self.turn(&running, &services, &Turn::Start).await,
+            _ => self.make_again(&services).await,
+        };
         self.finish(intent, &changes).await?;
         failpoint!("branch:switch:committed");
         started?;
         Ok(services)
     }
 
-    /// Starts services on the data that the link leads to now.
-    async fn start(&self, containers: &[Container], services: &[String]) -> Result<(), Failure> {
-        if !bind::forget_stale(self).await? {
-            return self.turn(containers, services, &Turn::Start).await;
-        }
+    /// Makes containers of services again, on volumes bound to what the link leads to now, and starts them.
+    async fn make_again(&self, services: &[String]) -> Result<(), Failure> {
         let pool = self.pool().await?;
         let bindings = pool.bindings(&self.environment, self.data.volumes.keys());
         up::start_again(self.context, &self.engine, &self.subject, services, &bindings).await
