@@ -13,7 +13,7 @@ use crate::ops::{self, Context, status, turn, up};
 use crate::plan::turn::Turn;
 use crate::plan::{Plan, down, up::Recreate};
 use crate::supabase::status as supabase;
-use crate::ui::{Table, Ui};
+use crate::ui::{Table, Ui, words};
 
 /// Start the environment and wait until it is ready
 #[derive(Debug, Args)]
@@ -349,6 +349,9 @@ fn show_status(ui: &Ui, status: &status::Status) {
         table.row([row.service.clone(), row.word(), row.addresses.join(" "), container]);
     }
     ui.table(&table);
+    if let Some(branch) = &status.branch {
+        ui.note(&format!("on branch {}", words::harmless(branch)));
+    }
 }
 
 macro_rules! turns {

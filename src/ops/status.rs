@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::official::{self, Images};
-use super::{Context, Subject, failures};
+use super::{Context, Subject, branch, failures};
 use crate::base::Failure;
 use crate::engine::Engine;
 use crate::plan::observed::{Container, Health, Port, State};
@@ -16,6 +16,8 @@ pub struct Status {
     pub version: u32,
     /// The project's name.
     pub project: String,
+    /// The branch of the data that its services work on; none where there are no branches.
+    pub branch: Option<String>,
     /// Its services, by name and number.
     pub services: Vec<Row>,
 }
@@ -86,7 +88,8 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
     let loaded = official::choose(context, &engine, loaded, &[], images).await?;
     let subject = context.subject_of(loaded)?;
     subject.knows(services)?;
-    Ok(of_containers(&subject, &containers, services, all))
+    let status = of_containers(&subject, &containers, services, all);
+    Ok(Status { branch: branch::current_name(context, &engine, subject).await, ..status })
 }
 
 /// The same for a project that has been read.
@@ -122,7 +125,7 @@ fn of_containers(subject: &Subject, containers: &[Container], services: &[String
         }
     }
     rows.sort_by(|a, b| (&a.service, &a.container).cmp(&(&b.service, &b.container)));
-    Status { version: 1, project: project.name.clone(), services: rows }
+    Status { version: 1, project: project.name.clone(), branch: None, services: rows }
 }
 
 fn row(container: &Container, drifted: bool, orphan: bool) -> Row {

@@ -163,6 +163,21 @@ impl Context {
     }
 }
 
+/// The name of the branch that an environment's services work on, for who only wants to show it: what is wrong with the
+/// records is told by commands that are about them.
+pub async fn current_name(context: &Context, engine: &Engine, subject: Subject) -> Option<String> {
+    if !context.has_catalogue() || !subject.is_written() {
+        return None;
+    }
+    match Branches::of(context, subject, engine.clone()).await {
+        Ok(branches) => Some(branches.lineage.current(&branches.environment)?.name.clone()),
+        Err(failure) => {
+            tracing::debug!(%failure, "the branch is not known");
+            None
+        }
+    }
+}
+
 impl<'a> Branches<'a> {
     /// For a command that only looks.
     pub async fn look(context: &'a Context) -> Result<Self, Failure> {
