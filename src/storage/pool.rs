@@ -343,9 +343,6 @@ impl Pool {
         self.assemble(verb, id, manifest, |name| {
             self.storage.make(self.tmp.as_fd(), name)?;
             let own = open_folder(self.tmp.as_fd(), name).map_err(refusal("open what was made"))?;
-            // Held until this is done: an import runs in another process than the keeper, which shall not take
-            // what is being made for a leftover.
-            let _ = rustix::fs::flock(&own, FlockOperation::NonBlockingLockExclusive);
             fill(own.as_fd())
         })
     }
@@ -556,11 +553,16 @@ impl Pool {
     /// Takes away what a crash left; says what is not ours.
     fn sweep(&self) -> Result<Vec<String>, Refusal> {
         let mut foreign = Vec::new();
+        let lock = self.open_tmp()?;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+            // Another process is making something; leftovers go the next time.
+            return Ok(foreign);
+        }
         let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for name in names(&self.tmp).map_err(refusal("list leftovers"))? {
             match part(&name).to_str() {
                 // Small files are written in no time; old ones go when the keeper starts.
-                Some(name) if leaving.contains(name) || name.starts_with(FILE) || self.is_busy(name) => {}
+                Some(name) if leaving.contains(name) || name.starts_with(FILE) => {}
                 Some(name) if [NEW, TRASH].iter().any(|ours| name.starts_with(ours)) => {
                     self.storage.remove(self.tmp.as_fd(), name)?;
                 }
@@ -570,7 +572,6 @@ impl Pool {
         for name in names(&self.manifests).map_err(refusal("list manifests"))? {
             let id = part(&name).to_str().and_then(|name| name.strip_suffix(".json"));
             if let Some(id) = id.filter(|id| name::id(id).is_ok())
-                && !self.is_busy(&format!("{NEW}{id}"))
                 && self.absent(id).is_ok()
             {
                 rustix::fs::unlinkat(&self.manifests, &*name, AtFlags::empty())
@@ -580,10 +581,17 @@ impl Pool {
         Ok(foreign)
     }
 
-    /// Whether another process is making this.
-    fn is_busy(&self, name: &str) -> bool {
-        let lock = |own| rustix::fs::flock(&own, FlockOperation::NonBlockingLockExclusive);
-        open_folder(self.tmp.as_fd(), name).and_then(lock) == Err(Errno::WOULDBLOCK)
+    /// Keeps the keeper, which is another process, from taking for a leftover what this one makes, for as long as the
+    /// answer lives.
+    pub(super) fn beside_the_keeper(&self) -> Result<OwnedFd, Refusal> {
+        let lock = self.open_tmp()?;
+        rustix::fs::flock(&lock, FlockOperation::LockShared).map_err(refusal("lock the pool"))?;
+        Ok(lock)
+    }
+
+    /// Opens `tmp` anew: a lock belongs to one opening (`flock(2)`).
+    fn open_tmp(&self) -> Result<OwnedFd, Refusal> {
+        open_folder(self.root.as_fd(), c"tmp").map_err(refusal("open the pool's folder tmp"))
     }
 
     /// Writes everything out.

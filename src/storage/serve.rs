@@ -78,6 +78,7 @@ pub fn import(
 ) -> Result<(), StorageError> {
     raise_file_limit();
     let pool = Pool::open(&options.root, options.driver, options.file.clone())?;
+    let _making = pool.beside_the_keeper()?;
     let keeper = Arc::new(Keeper::new(pool, out));
     keeper.pulse();
     let meter = keeper.take_up(&request);
