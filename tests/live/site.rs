@@ -175,7 +175,7 @@ impl Site {
     pub(crate) fn holds(&self, wanted: &[&str]) {
         // The engine's lists lag a little behind what it says of a single container.
         let began = Instant::now();
-        while self.inventory() != wanted && began.elapsed() < Duration::from_secs(2) {
+        while self.inventory() != wanted && began.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(10));
         }
         assert_eq!(self.inventory(), wanted, "objects of {}", self.name);

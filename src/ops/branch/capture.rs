@@ -162,13 +162,15 @@ impl Branches<'_> {
         self.pool().await?.ask(ask).await.map(|_| ())
     }
 
-    /// Lets containers go on that are paused; those that are gone, or run, are as wanted.
+    /// Lets containers go on that are paused; those that are gone, run, or ended while they were paused, as one that
+    /// ran out of memory does, are as wanted.
     pub async fn unpause(&self, ids: &[String]) -> Result<(), Failure> {
         let unpaused = join_all(ids.iter().map(|id| self.engine.unpause(id))).await;
         for error in unpaused.into_iter().filter_map(Result::err) {
-            let as_wanted =
-                error.is_not_found() || error.is_conflict() || error.to_string().contains("is not paused");
-            if !as_wanted {
+            let text = error.to_string();
+            let ended =
+                ["is not paused", "cannot resume a stopped container"].iter().any(|it| text.contains(it));
+            if !(ended || error.is_not_found() || error.is_conflict()) {
                 return Err(failures::engine(error));
             }
         }
