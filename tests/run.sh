@@ -132,6 +132,7 @@ cleanup() {
     if [ -d "$project" ] && [ -x "$devenv" ]; then "$devenv" -C "$project" down --volumes --yes --quiet || true; fi
   done
   if [ -x "$devenv" ] && "$devenv" pool status >/dev/null 2>&1; then "$devenv" pool delete --yes || true; fi
+  rm -rf target/state
 }
 trap cleanup EXIT
 

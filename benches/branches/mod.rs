@@ -202,13 +202,13 @@ pub async fn clean(engine: &Docker) {
     for volume in found.iter().flatten().filter(|volume| volume.name.starts_with(PREFIX)) {
         remove(&volume.name).await;
     }
+    let root = engine.info().await.ok().and_then(|info| info.docker_root_dir).unwrap_or_default();
     for pool in [POOL, REFLINK] {
         remove(&format!("{pool}-mount")).await;
-        if let Some(volume) = found.iter().flatten().find(|volume| volume.name == pool) {
-            // The device would keep the file's blocks after it is gone.
-            detach(&Path::new(&volume.mountpoint).join("pool.img"));
-        }
-        remove(pool).await;
+        let folder = Path::new(&root).join("devenv").join(pool);
+        // The device would keep the file's blocks after it is gone.
+        detach(&folder.join("pool.img"));
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
 

@@ -18,6 +18,7 @@ use super::{Context, failures};
 use crate::base::{Event, Failure, Kind};
 use crate::engine::own::{LABEL, Own};
 use crate::engine::{Bindings, Engine};
+use crate::lineage::{Manifest, Project};
 use crate::machine::own;
 use crate::plan::labels;
 use crate::plan::observed::State;
@@ -205,12 +206,23 @@ pub async fn inhabitants(context: &Context) -> Result<BTreeMap<String, usize>, F
     Ok(found)
 }
 
+/// The projects that have data in a pool.
+async fn projects(pool: &Pool) -> Result<Vec<Project>, Failure> {
+    let items = pool.client.list().await.map_err(failures::storage)?;
+    let manifests =
+        items.into_iter().filter_map(|item| serde_json::from_value::<Manifest>(item.manifest?).ok());
+    let by_id: BTreeMap<String, Project> =
+        manifests.map(|manifest| (manifest.project.id.clone(), manifest.project)).collect();
+    Ok(by_id.into_values().collect())
+}
+
 /// Takes the pool away with all that is in it, and what the engine has of it.
 pub async fn delete(context: &Context) -> Result<(), Failure> {
     let engine = context.engine().await?;
     let names = Names::of(&context.pool_name());
     let _lock = context.lock(&names.pool).await?;
     let pool = existing(context).await?;
+    let projects = projects(&pool).await?;
     let bound = engine.volumes_with(labels::BOUND).await.map_err(failures::engine)?;
     let mut ours = Vec::new();
     for name in bound {
@@ -248,6 +260,11 @@ pub async fn delete(context: &Context) -> Result<(), Failure> {
         ..Own::default()
     };
     match engine.run_own(&own, |_| ()).await.map_err(failures::engine)? {
+        // What has no data any more is no record either.
+        (0, _, _) if context.has_catalogue() => {
+            let catalogue = context.opened_catalogue().await?.catalogue;
+            catalogue.replace(&projects, &BTreeMap::new(), 0).await.map_err(failures::catalogue)
+        }
         (0, _, _) => Ok(()),
         (_, _, said) => {
             Err(Failure::new(Kind::Storage, format!("the pool `{}`: {}", names.pool, said.trim())))
