@@ -80,7 +80,8 @@ pools() { cargo test --locked --features failpoints --test storage; }
 # Every command of the README, in order, in a clone that stands for a new user's. It leaves the sample stack
 # running for the next part.
 readme() {
-  rm -rf "$clone"
+  # With the records of a run that was cut off, the new clone would be taken for the old one.
+  rm -rf "$clone" target/state
   git clone -q . "$clone"
   cp Makefile README.md "$clone/"
   # shellcheck disable=SC2016 # awk's own fields
