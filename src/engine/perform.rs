@@ -10,9 +10,9 @@ use bollard::models::{
     VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder, RenameContainerOptionsBuilder,
-    RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListNetworksOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptionsBuilder,
+    RenameContainerOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 
 use super::Engine;
@@ -291,7 +291,8 @@ impl Engine {
         Ok(true)
     }
 
-    /// Makes a network of the compose file, unless one of ours has the name already.
+    /// Makes a network of the compose file. The engine allows several of one name, and ends a request of a command
+    /// that was killed meanwhile: of several of ours, one is left.
     pub async fn create_network(&self, project: &Project, key: &str) -> Result<(), Error> {
         let network = &project.networks[key];
         let pairs = |map: &BTreeMap<String, String>| {
@@ -334,6 +335,17 @@ impl Engine {
             ..NetworkCreateRequest::default()
         };
         self.patient.create_network(request).await.doing("create a network")?;
+        let label = format!("{}={}", labels::PROJECT, project.name);
+        let filters = HashMap::from([("label", vec![label]), ("name", vec![network.name.clone()])]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let mut found = self.docker.list_networks(Some(options)).await.doing("list networks")?;
+        // The filter by name matches parts of names too.
+        found.retain(|found| found.name.as_ref() == Some(&network.name));
+        // The oldest stays: so say all who look, whenever they do.
+        found.sort_by_key(|network| network.created);
+        for id in found.into_iter().skip(1).filter_map(|double| double.id) {
+            self.remove_network(&id).await?;
+        }
         Ok(())
     }
 

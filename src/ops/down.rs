@@ -21,9 +21,12 @@ pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Re
     // What runs beside leaves nothing at the engine: its volumes are only names for data of the pool.
     let wishes = down::Wishes { volumes: wishes.volumes || beside, ..wishes.clone() };
     let empties = wishes.volumes && !beside && whole && written && context.has_catalogue();
+    let mut emptied = None;
     if empties {
+        let branches = Branches::of(context, subject.clone(), engine.clone()).await?;
         // Refused before anything is taken away.
-        branch::reset::may_be_emptied(&Branches::of(context, subject.clone(), engine.clone()).await?)?;
+        branch::reset::may_be_emptied(&branches)?;
+        emptied = Some(branches);
     }
     let plan = take_away(context, &engine, subject.clone(), &wishes, dry_run).await?;
     if dry_run || !whole || !written {
@@ -31,8 +34,7 @@ pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Re
     }
     if beside {
         branch::beside::forget(context, subject, engine).await?;
-    } else if empties {
-        let mut branches = Branches::of(context, subject, engine).await?;
+    } else if let Some(mut branches) = emptied {
         branch::recover::recover(&mut branches).await?;
         if let Some(kept) = branch::reset::empty(&mut branches).await? {
             context.events.tell(Event::note(format!(

@@ -29,7 +29,7 @@ pub mod up;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base::{Events, Failure, Kind, Place};
 use crate::compose::{self, Loaded, Project};
@@ -302,6 +302,13 @@ impl Context {
             _ => Err(failure),
         }
     }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// All that has to be looked at for a project.

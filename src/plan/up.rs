@@ -93,8 +93,8 @@ pub fn plan(project: &Project, observed: &Observed, wishes: &Wishes) -> Result<P
 
 /// How far a network is from what is wanted, and the step that makes it so.
 enum NetworkState {
-    /// It is as wanted.
-    Kept { id: String },
+    /// It is as wanted, once these steps have removed others of its name.
+    Kept { id: String, after: Vec<usize> },
     /// This step makes it.
     Made(usize),
     /// It has to be removed and made again; the containers on it go first, and this step comes last.
@@ -157,7 +157,8 @@ impl<'a> Work<'a> {
                         wanted.name
                     )));
                 };
-                self.networks.insert(key.clone(), NetworkState::Kept { id: network.id.clone() });
+                self.networks
+                    .insert(key.clone(), NetworkState::Kept { id: network.id.clone(), after: Vec::new() });
                 continue;
             }
             let ours: Vec<&Network> = found
@@ -187,19 +188,15 @@ impl<'a> Work<'a> {
             let used = ours.iter().find(|network| current(network) && in_use(network));
             let state = match used.or_else(|| ours.iter().find(|network| current(network))) {
                 Some(network) => {
-                    // Two commands at once on an old version may have left a second network of this name.
-                    for double in ours.iter().filter(|other| other.id != network.id) {
-                        if !self
-                            .observed
-                            .containers
-                            .iter()
-                            .any(|c| c.networks.values().any(|id| *id == double.id))
-                        {
-                            let act = Act::RemoveNetwork { name: double.name.clone(), id: double.id.clone() };
-                            self.plan.add(act, Cause::LeftBehind, Vec::new());
-                        }
-                    }
-                    NetworkState::Kept { id: network.id.clone() }
+                    // The engine ends what a command asked for that was killed meanwhile, also when the next one
+                    // has made a network of that name. Of two it can join containers to neither.
+                    let doubles: Vec<Network> = ours
+                        .iter()
+                        .filter(|other| other.id != network.id)
+                        .map(|&other| other.clone())
+                        .collect();
+                    let after = self.retire(&doubles, &Cause::LeftBehind);
+                    NetworkState::Kept { id: network.id.clone(), after }
                 }
                 None if ours.is_empty() => {
                     let act = Act::CreateNetwork { key: key.clone(), name: wanted.name.clone() };
@@ -227,24 +224,44 @@ impl<'a> Work<'a> {
             let old = old.clone();
             let name = self.project.networks[&key].name.clone();
             let cause = Cause::ConfigChanged(Vec::new());
-            let mut gone = Vec::new();
-            for container in &self.observed.containers {
-                if container.networks.values().any(|id| old.iter().any(|network| network.id == *id)) {
-                    let stop = self.stop(container, Cause::NetworkChanged(name.clone()), Vec::new());
-                    gone.push(self.remove(container, Cause::NetworkChanged(name.clone()), vec![stop]));
-                }
-            }
-            let removed: Vec<usize> = old
-                .iter()
-                .map(|network| {
-                    let act = Act::RemoveNetwork { name: network.name.clone(), id: network.id.clone() };
-                    self.plan.add(act, cause.clone(), gone.clone())
-                })
-                .collect();
+            let removed = self.retire(&old, &cause);
             let act = Act::CreateNetwork { key: key.clone(), name };
             let step = self.plan.add(act, cause, removed);
             self.networks.insert(key, NetworkState::Remade { old, step: Some(step) });
         }
+    }
+
+    /// Removes networks, and the containers on them before.
+    fn retire(&mut self, old: &[Network], cause: &Cause) -> Vec<usize> {
+        let mut gone = Vec::new();
+        for container in &self.observed.containers {
+            let on = |id: &String| old.iter().find(|network| network.id == *id);
+            if let Some(network) = container.networks.values().find_map(on) {
+                let cause = Cause::NetworkChanged(network.name.clone());
+                let stop = self.stop(container, cause.clone(), Vec::new());
+                gone.push(self.remove(container, cause, vec![stop]));
+            }
+        }
+        old.iter()
+            .map(|network| {
+                let act = Act::RemoveNetwork { name: network.name.clone(), id: network.id.clone() };
+                self.plan.add(act, cause.clone(), gone.clone())
+            })
+            .collect()
+    }
+
+    /// Steps after which the networks of a service are as wanted.
+    fn networked(&self, service: &Service) -> Vec<usize> {
+        let mut steps = Vec::new();
+        for key in service.networks.keys() {
+            match self.networks.get(key) {
+                Some(NetworkState::Kept { after, .. }) => steps.extend(after),
+                Some(NetworkState::Made(step)) => steps.push(*step),
+                Some(NetworkState::Remade { step, .. }) => steps.extend(step),
+                None => {}
+            }
+        }
+        steps
     }
 
     fn plan_volumes(&mut self, order: &Order) -> Result<(), Failure> {
@@ -371,7 +388,8 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         if !to_start.is_empty() {
-            let conditions = self.conditions(name, service);
+            let mut conditions = self.conditions(name, service);
+            conditions.extend(self.networked(service));
             for (target, cause, mut after) in to_start {
                 after.extend(&conditions);
                 let step = self.plan.add(Act::Start { target }, cause, after);
@@ -485,7 +503,9 @@ impl<'a> Work<'a> {
             let Some(network) = self.project.networks.get(key) else { continue };
             let attached = container.networks.get(&network.name);
             let same = match (self.networks.get(key), attached) {
-                (Some(NetworkState::Kept { id }), Some(attached)) => attached.is_empty() || attached == id,
+                (Some(NetworkState::Kept { id, .. }), Some(attached)) => {
+                    attached.is_empty() || attached == id
+                }
                 (None, _) => true,
                 // The network is new; or the container is not attached at all, as its creation was cut short
                 // between the first network and the others.
@@ -618,13 +638,7 @@ impl<'a> Work<'a> {
         let service = &project.services[name];
         let mut after: Vec<usize> = self.images.get(name).copied().into_iter().collect();
         after.extend(cleared);
-        for key in service.networks.keys() {
-            after.extend(match self.networks.get(key) {
-                Some(NetworkState::Made(step)) => Some(*step),
-                Some(NetworkState::Remade { step, .. }) => *step,
-                _ => None,
-            });
-        }
+        after.extend(self.networked(service));
         let sources = service.volumes.iter().map(|mount| &mount.source);
         after.extend(sources.filter_map(|source| self.volumes.get(source)));
         for other in shared_with(service) {

@@ -227,6 +227,11 @@ fn a_second_network_of_the_same_name_is_removed() {
     site.ok("up");
     site.holds(&["container P-web-1 running", "network P_default"]);
     site.is_settled();
+    // The engine cannot start a container while there are two: the second goes before.
+    site.ok("stop");
+    assert_eq!(engine_with("POST", "/networks/create", &body).0, 201);
+    site.ok("up");
+    site.is_settled();
     assert_eq!(engine_with("POST", "/networks/create", &body).0, 201);
     site.ok("down");
     site.holds(&[]);

@@ -46,14 +46,7 @@ pub async fn bind(
     super::recover::recover(&mut branches).await?;
     if branches.lineage.current(&branches.environment).is_none() {
         if any_bound {
-            return Err(Failure::new(
-                Kind::Data,
-                format!(
-                    "the volumes of `{}` hold data of a branch that the records do not know",
-                    subject.project.name
-                ),
-            )
-            .hint("`devenv state rebuild` makes the records again from the pool"));
+            return Err(unknown(&branches.environment));
         }
         if any_there || branches.existing_pool().await?.is_none() {
             return Ok(Bound::default());

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::capture::Capture;
 use super::switch::Turned;
 use super::{Branches, adopt, beside, failpoint, new_id, now, sweep};
 use crate::base::{Event, Failure, Kind};
+use crate::catalogue::IntentId;
 use crate::lineage::{Branch, Changes, Lineage, Point, Reason, Record, Seconds, Snapshot, State};
 use crate::ops::{Context, failures};
 use crate::storage::protocol::Driver;
@@ -72,9 +73,8 @@ async fn make(branches: &mut Branches<'_>, options: &Options) -> Result<(Branch,
     let began = Instant::now();
     let (id, fork) = (new_id()?, new_id()?);
     let detail = json!({ "branch": id, "fork": fork });
-    let pool = branches.pool().await?;
-    // A frozen copy of its own for the fork point costs a snapshot. Where a copy costs its bytes, there is none.
-    let keeps_fork = pool.driver != Driver::Copy;
+    // Awake, before anything is written down.
+    branches.pool().await?;
     let created = now();
     let intent = branches.begin("branch create", detail.clone()).await?;
     let sequence = intent.sequences().start;
@@ -97,38 +97,8 @@ async fn make(branches: &mut Branches<'_>, options: &Options) -> Result<(Branch,
     };
     let mut changes = Changes::default();
     let work = async {
-        let mut from = source.data.clone();
-        if let Some(snapshot) = &source.snapshot {
-            branch.fork = Some(snapshot.clone());
-        } else if keeps_fork {
-            let snapshot = Snapshot {
-                id: fork.clone(),
-                project: branch.project.clone(),
-                branch: source.parent.clone().unwrap_or_default(),
-                name: format!("fork of {} ({sequence})", options.name),
-                message: String::new(),
-                reason: Reason::Fork,
-                volumes: source.volumes.clone(),
-                sequence: sequence + 1,
-                created,
-                expires: None,
-                state: State::Ready,
-            };
-            let manifest = branches.manifest(Record::Snapshot(snapshot.clone()));
-            let what = Capture { from, to: fork.clone(), frozen: true, force: options.force, manifest };
-            branches.capture(intent, &detail, source.parent.as_deref().unwrap_or_default(), what).await?;
-            from = fork.clone();
-            branch.fork = Some(fork.clone());
-            changes.put_snapshots.push(snapshot);
-            failpoint!("branch:create:forked");
-        }
-        let manifest = branches.manifest(Record::Branch(branch.clone()));
-        let what = Capture { from, to: id.clone(), frozen: false, force: options.force, manifest };
-        if branch.fork.is_some() {
-            branches.copy(what).await?;
-        } else {
-            branches.capture(intent, &detail, source.parent.as_deref().unwrap_or_default(), what).await?;
-        }
+        let begin = Begin { intent, detail: &detail, fork: &fork, force: options.force };
+        changes.put_snapshots.extend(branches.begin_as(&begin, &source, &mut branch, sequence).await?);
         failpoint!("branch:create:copied");
         branches.settle(&branch).await
     };
@@ -147,38 +117,108 @@ async fn make(branches: &mut Branches<'_>, options: &Options) -> Result<(Branch,
 }
 
 /// Where a branch begins.
-struct Source {
-    name: String,
+pub(super) struct Source {
+    /// What that is called.
+    pub(super) name: String,
     data: String,
-    volumes: Vec<String>,
+    pub(super) volumes: Vec<String>,
     /// The branch that it descends from.
     parent: Option<String>,
     /// The snapshot, if it begins as one.
     snapshot: Option<String>,
 }
 
+impl Source {
+    /// A branch as it is now.
+    pub(super) fn branch(branch: &Branch) -> Self {
+        Self {
+            name: branch.name.clone(),
+            data: branch.data.clone(),
+            volumes: branch.volumes.clone(),
+            parent: Some(branch.id.clone()),
+            snapshot: None,
+        }
+    }
+
+    /// What a branch or a snapshot holds.
+    pub(super) fn point(lineage: &Lineage, point: Point<'_>) -> Self {
+        match point {
+            Point::Branch(branch) => Self::branch(branch),
+            Point::Snapshot(snapshot) => Self {
+                name: snapshot.name.clone(),
+                data: snapshot.id.clone(),
+                volumes: snapshot.volumes.clone(),
+                parent: lineage.branches.get(&snapshot.branch).map(|branch| branch.id.clone()),
+                snapshot: Some(snapshot.id.clone()),
+            },
+        }
+    }
+}
+
 fn source(lineage: &Lineage, environment: &str, from: Option<&str>) -> Result<Source, Failure> {
-    let of_branch = |branch: &Branch| Source {
-        name: branch.name.clone(),
-        data: branch.data.clone(),
-        volumes: branch.volumes.clone(),
-        parent: Some(branch.id.clone()),
-        snapshot: None,
-    };
-    let Some(from) = from else {
-        return lineage
+    match from {
+        Some(from) => Ok(Source::point(lineage, lineage.point(from).map_err(failures::lineage)?)),
+        None => lineage
             .current(environment)
-            .map(of_branch)
-            .ok_or_else(|| Failure::new(Kind::Failed, "there is no branch to begin from"));
-    };
-    Ok(match lineage.point(from).map_err(failures::lineage)? {
-        Point::Branch(branch) => of_branch(branch),
-        Point::Snapshot(snapshot) => Source {
-            name: snapshot.name.clone(),
-            data: snapshot.id.clone(),
-            volumes: snapshot.volumes.clone(),
-            parent: lineage.branches.get(&snapshot.branch).map(|branch| branch.id.clone()),
-            snapshot: Some(snapshot.id.clone()),
-        },
-    })
+            .map(Source::branch)
+            .ok_or_else(|| Failure::new(Kind::Failed, "there is no branch to begin from")),
+    }
+}
+
+/// How a branch begins.
+pub(super) struct Begin<'a> {
+    pub(super) intent: IntentId,
+    pub(super) detail: &'a Value,
+    /// The id of the frozen copy, should there be one.
+    pub(super) fork: &'a str,
+    /// Although the pool is nearly full.
+    pub(super) force: bool,
+}
+
+impl Branches<'_> {
+    /// Copies what `branch` begins as into its data, by way of a frozen copy that stays as its fork point. Gives the
+    /// record of that, where one was made: a snapshot is one already, and where a copy costs its bytes, there is none.
+    pub(super) async fn begin_as(
+        &self,
+        begin: &Begin<'_>,
+        source: &Source,
+        branch: &mut Branch,
+        sequence: i64,
+    ) -> Result<Option<Snapshot>, Failure> {
+        let (intent, detail, force) = (begin.intent, begin.detail, begin.force);
+        let parent = source.parent.as_deref().unwrap_or_default();
+        let mut from = source.data.clone();
+        let mut made = None;
+        branch.fork.clone_from(&source.snapshot);
+        if source.snapshot.is_none() && self.pool().await?.driver != Driver::Copy {
+            let snapshot = Snapshot {
+                id: begin.fork.to_owned(),
+                project: branch.project.clone(),
+                branch: parent.to_owned(),
+                name: format!("fork of {} ({sequence})", branch.name),
+                message: String::new(),
+                reason: Reason::Fork,
+                volumes: source.volumes.clone(),
+                sequence: sequence + 1,
+                created: branch.used,
+                expires: None,
+                state: State::Ready,
+            };
+            let manifest = self.manifest(Record::Snapshot(snapshot.clone()));
+            let what = Capture { from, to: snapshot.id.clone(), frozen: true, force, manifest };
+            self.capture(intent, detail, parent, what).await?;
+            failpoint!("branch:fork:made");
+            from = snapshot.id.clone();
+            branch.fork = Some(snapshot.id.clone());
+            made = Some(snapshot);
+        }
+        let manifest = self.manifest(Record::Branch(branch.clone()));
+        let what = Capture { from, to: branch.data.clone(), frozen: false, force, manifest };
+        if branch.fork.is_some() {
+            self.copy(what).await?;
+        } else {
+            self.capture(intent, detail, parent, what).await?;
+        }
+        Ok(made)
+    }
 }

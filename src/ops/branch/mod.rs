@@ -22,12 +22,12 @@ pub mod switch;
 pub mod url;
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::lock::Lock;
+pub use super::now;
 use super::pool::{Pool, Wanted};
 use super::{Context, Subject, failures};
 use crate::base::{Event, Failure, Kind};
@@ -35,7 +35,7 @@ use crate::catalogue::{Catalogue, IntentId, Opened};
 use crate::engine::Engine;
 use crate::lineage::delete::By;
 use crate::lineage::{
-    Branch, Changes, Environment, Intent, Lineage, Manifest, Project, Record, Seconds, Snapshot, rebuild,
+    Branch, Changes, Environment, Intent, Lineage, Manifest, Project, Record, Snapshot, rebuild,
 };
 use crate::plan::data::{Data, data};
 use crate::storage::protocol::Ask;
@@ -92,13 +92,6 @@ pub struct Branches<'a> {
     is_written: bool,
     pool: OnceCell<Pool>,
     lock: Option<Lock>,
-}
-
-/// Seconds since 1970.
-#[must_use]
-pub fn now() -> Seconds {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Seconds::try_from(since.as_secs()).unwrap_or(Seconds::MAX)
 }
 
 /// A name that was never given before: 16 hexadecimal digits.

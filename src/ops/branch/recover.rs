@@ -106,10 +106,6 @@ async fn one(branches: &mut Branches<'_>, id: IntentId, intent: &Intent) -> Resu
             }
             branches.abandon(id).await
         }
-        "adopt" if intent.step == "bound" => {
-            adopt::rebind(branches, &intent.detail).await?;
-            branches.finish(id, &Changes::default()).await
-        }
         "adopt" => {
             let visible = branches.lineage.current(&branches.environment).is_some();
             if visible {

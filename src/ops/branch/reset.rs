@@ -3,13 +3,13 @@
 
 use serde_json::json;
 
-use super::capture::Capture;
+use super::create::{Begin, Source};
 use super::{Branches, adopt, failpoint, new_id, now, sweep};
 use crate::base::shell::argument;
 use crate::base::{Failure, Kind};
 use crate::lineage::{Branch, Changes, KEPT, Point, Reason, Record, Snapshot, State};
 use crate::ops::{Context, failures};
-use crate::storage::protocol::{Ask, Driver};
+use crate::storage::protocol::Ask;
 use crate::storage::{Refusal, StorageError};
 
 /// What a reset did.
@@ -52,9 +52,7 @@ pub(super) async fn replace(
     verb: &str,
     force: bool,
 ) -> Result<Reset, Failure> {
-    if branch.protected {
-        return Err(failures::lineage(crate::lineage::Error::Protected { name: branch.name }));
-    }
+    is_unprotected(&branch)?;
     let others: Vec<&str> = branches
         .lineage
         .standing_on(&branch.id)
@@ -75,63 +73,27 @@ pub(super) async fn replace(
                 .hint("--to names a snapshot or a branch: `devenv db snapshot list` shows the snapshots")
         })?),
     };
-    let (from, from_data, from_branch, volumes, snapshot) = match target {
-        Point::Branch(it) if it.id == branch.id => {
-            return Err(Failure::new(
-                Kind::Usage,
-                format!("branch `{}` cannot be reset to itself", branch.name),
-            ));
-        }
-        Point::Branch(it) => (it.name.clone(), it.data.clone(), it.id.clone(), it.volumes.clone(), None),
-        Point::Snapshot(it) => {
-            (it.name.clone(), it.id.clone(), String::new(), it.volumes.clone(), Some(it.id.clone()))
-        }
-    };
+    if matches!(target, Point::Branch(it) if it.id == branch.id) {
+        return Err(Failure::new(Kind::Usage, format!("branch `{}` cannot be reset to itself", branch.name)));
+    }
+    let source = Source::point(&branches.lineage, target);
     let (data, fork) = (new_id()?, new_id()?);
     let mut detail = json!({ "data": data, "branch": branch.id, "fork": fork });
     let intent = branches.begin(verb, detail.clone()).await?;
     let sequence = intent.sequences().start;
     failpoint!("branch:reset:begun");
-    let at = now();
     let kept = kept(branches, &branch, verb, sequence);
-    let mut renewed = Branch { data: data.clone(), volumes: volumes.clone(), used: at, ..branch.clone() };
+    let mut renewed =
+        Branch { data: data.clone(), volumes: source.volumes.clone(), used: now(), ..branch.clone() };
     let pool = branches.pool().await?;
     let looked = pool.client.ask(Ask::Look { id: branch.data.clone() }, |_, _| ()).await;
     // Somebody may have deleted it, which is why the branch begins again.
     let is_there = !matches!(looked, Err(StorageError::Refused(Refusal::Missing(_))));
     let put_snapshots = is_there.then(|| kept.clone()).into_iter().collect();
     let mut changes = Changes { put_snapshots, ..Changes::default() };
-    let keeps_fork = pool.driver != Driver::Copy;
     let work = async {
-        let mut source = from_data.clone();
-        if let Some(snapshot) = &snapshot {
-            renewed.fork = Some(snapshot.clone());
-        } else if keeps_fork {
-            let begun = Snapshot {
-                id: fork.clone(),
-                branch: from_branch.clone(),
-                name: format!("fork of {} ({sequence})", branch.name),
-                message: String::new(),
-                sequence: sequence + 1,
-                reason: Reason::Fork,
-                volumes: volumes.clone(),
-                expires: None,
-                ..kept.clone()
-            };
-            let manifest = branches.manifest(Record::Snapshot(begun.clone()));
-            let what = Capture { from: source, to: fork.clone(), frozen: true, force, manifest };
-            branches.capture(intent, &detail, &from_branch, what).await?;
-            source = fork.clone();
-            renewed.fork = Some(fork.clone());
-            changes.put_snapshots.push(begun);
-        }
-        let manifest = branches.manifest(Record::Branch(renewed.clone()));
-        let what = Capture { from: source, to: data.clone(), frozen: false, force, manifest };
-        if renewed.fork.is_some() {
-            branches.copy(what).await?;
-        } else {
-            branches.capture(intent, &detail, &from_branch, what).await?;
-        }
+        let begin = Begin { intent, detail: &detail, fork: &fork, force };
+        changes.put_snapshots.extend(branches.begin_as(&begin, &source, &mut renewed, sequence).await?);
         failpoint!("branch:reset:copied");
         branches.complete(&mut renewed).await?;
         if renewed.parent.is_some() { branches.settle(&renewed).await } else { Ok(()) }
@@ -155,24 +117,27 @@ pub(super) async fn replace(
     let kept = is_there.then_some(kept);
     branches.describe(&[], kept.as_slice()).await?;
     branches.abandon(describing).await?;
-    Ok(Reset { branch: renewed, from, kept, services })
+    Ok(Reset { branch: renewed, from: source.name, kept, services })
+}
+
+/// Fails where a branch is protected.
+fn is_unprotected(branch: &Branch) -> Result<(), Failure> {
+    if branch.protected {
+        return Err(failures::lineage(crate::lineage::Error::Protected { name: branch.name.clone() }));
+    }
+    Ok(())
 }
 
 /// Fails where the environment's branch is protected.
 pub fn may_be_emptied(branches: &Branches<'_>) -> Result<(), Failure> {
-    match branches.lineage.current(&branches.environment) {
-        Some(branch) if branch.protected => {
-            Err(failures::lineage(crate::lineage::Error::Protected { name: branch.name.clone() }))
-        }
-        _ => Ok(()),
-    }
+    branches.lineage.current(&branches.environment).map_or(Ok(()), is_unprotected)
 }
 
 /// Lets the environment's branch begin again from nothing, as `down --volumes` wants it; what it had is kept for seven
 /// days. Nothing runs on it any more. Says what was kept; nothing where the environment has no branch.
 pub async fn empty(branches: &mut Branches<'_>) -> Result<Option<Snapshot>, Failure> {
     let Some(branch) = branches.lineage.current(&branches.environment).cloned() else { return Ok(None) };
-    may_be_emptied(branches)?;
+    is_unprotected(&branch)?;
     let data = new_id()?;
     let verb = "branch reset";
     let mut detail = json!({ "data": data, "branch": branch.id });

@@ -2,7 +2,7 @@
 //! ten seconds.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::Request;
 use super::judge::{Engine, Facts, Registry};
@@ -69,7 +69,7 @@ pub(super) async fn gather(request: &Request, ask_registry: bool) -> Facts {
         wanted: request.ports.clone(),
         taken: taken.unwrap_or_default(),
         authorities: authorities.flatten(),
-        now: now(),
+        now: crate::ops::now(),
     }
 }
 
@@ -81,11 +81,6 @@ pub(super) fn programs(request: &Request) -> Programs {
 fn variable(request: &Request, name: &str) -> Option<PathBuf> {
     let (_, value) = request.environment.iter().find(|(known, _)| known == name)?;
     Some(PathBuf::from(value)).filter(|path| !path.as_os_str().is_empty())
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 type EngineFacts = (Option<Endpoint>, Engine, Option<Option<BaseImage>>, Option<system::Disk>);
