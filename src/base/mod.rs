@@ -4,6 +4,7 @@ pub mod event;
 pub mod failure;
 pub mod guess;
 pub mod shell;
+pub mod size;
 
 pub use event::{Event, Events};
 pub use failure::{Failure, Kind, Place};

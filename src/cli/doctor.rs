@@ -32,6 +32,7 @@ impl Doctor {
             environment: environment.collect(),
             directory: context.directory.clone(),
             ports: ports(context),
+            pool: context.pool_name(),
             ..Request::default()
         };
         let report = doctor::doctor(&request, &context.events).await;

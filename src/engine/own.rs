@@ -8,7 +8,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptions, ListContainersOptionsBuilder,
-    ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder,
+    ListImagesOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -86,6 +86,21 @@ impl Engine {
         let mut answers = std::pin::pin!(self.patient.create_image(Some(options), Some(body), None));
         while let Some(answer) = answers.next().await {
             answer.doing("make an image")?;
+        }
+        Ok(())
+    }
+
+    /// Takes away images of ours that nobody uses and that were made more than so many seconds before `now`, in
+    /// seconds since 1970: an upgrade leaves those of the program before.
+    pub async fn forget_old_programs(&self, now: i64, seconds: i64) -> Result<(), Error> {
+        let filters = HashMap::from([("label", vec![format!("{LABEL}=program")])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        for image in self.docker.list_images(Some(options)).await.doing("list images")? {
+            if now - image.created > seconds {
+                // One that a container has, stopped ones too, stays.
+                let removed = self.remove_image(&image.id).await;
+                removed.or_else(|error| if error.is_conflict() { Ok(()) } else { Err(error) })?;
+            }
         }
         Ok(())
     }

@@ -70,25 +70,27 @@ impl Engine {
         }
     }
 
-    /// The same, sooner: the container's own health check is asked right away and again and again, instead of only
-    /// when the engine's interval is over.
+    /// The same, sooner: after some patience the container's own health check is asked again and again, instead of
+    /// only when the engine's interval is over.
     pub async fn reach_soon(
         &self,
         watch: &Watch,
         container: &str,
         goal: Goal,
+        patience: Duration,
     ) -> Result<Result<Reached, Unreached>, Error> {
         if !matches!(goal, Goal::Ready | Goal::Healthy) {
             return self.reach(watch, container, goal).await;
         }
         tokio::select! {
             reached = self.reach(watch, container, goal) => reached,
-            () = self.passes(container) => Ok(Ok(Reached::Healthy)),
+            () = self.passes(container, patience) => Ok(Ok(Reached::Healthy)),
         }
     }
 
     /// Ends when a container's health check has passed; never where there is none, or it cannot be run.
-    async fn passes(&self, container: &str) {
+    async fn passes(&self, container: &str, patience: Duration) {
+        tokio::time::sleep(patience).await;
         let test = match self.inspect(container).await {
             Ok(inspected) => inspected.config.and_then(|config| config.healthcheck?.test).unwrap_or_default(),
             Err(_) => Vec::new(),

@@ -49,6 +49,8 @@ pub struct Request {
     pub directory: PathBuf,
     /// Ports of this machine that the project would publish.
     pub ports: Vec<Port>,
+    /// What the pool of branches is called.
+    pub pool: String,
     /// How an engine is started on a machine without systemd.
     pub start: dockerd::Start,
 }

@@ -128,6 +128,32 @@ impl Names {
     }
 }
 
+/// What there is of a pool, for who looks at the machine and changes nothing.
+#[derive(Debug)]
+pub enum Found {
+    /// Its keeper answers.
+    Answers(Status),
+    /// It is there, and its keeper does not run.
+    Asleep,
+    /// It cannot be asked; why.
+    Silent(String),
+}
+
+/// Looks at the pool `name`, if there is one, and leaves it asleep if it sleeps.
+pub async fn look(engine: &Engine, name: &str) -> Option<Found> {
+    let names = Names::of(name);
+    let found = match talk(engine, &names).await {
+        Ok(Some(pool)) => pool.client.status().await.map_err(failures::storage).map(Found::Answers),
+        Ok(None) => match engine.own_volume(&names.mount).await.map_err(failures::engine) {
+            Ok(None) => return None,
+            Ok(Some(_)) => Ok(Found::Asleep),
+            Err(failure) => Err(failure),
+        },
+        Err(failure) => Err(failure),
+    };
+    Some(found.unwrap_or_else(|failure| Found::Silent(failure.to_string())))
+}
+
 impl Context {
     /// The pool's name: one for a machine, unless the environment says otherwise.
     #[must_use]
@@ -373,9 +399,10 @@ async fn create(context: &Context, engine: &Engine, names: &Names, wanted: &Want
     let image = program_image(context, engine).await?;
     let choices = match wanted.driver {
         Some(driver) => vec![driver],
-        // A plain folder has no size of its own.
-        None if wanted.size.is_some() => vec![Driver::Btrfs, Driver::Reflink],
-        None => vec![Driver::Btrfs, Driver::Reflink, Driver::Copy],
+        // A branch begins as soon on both of the first, and servers work faster on XFS. A plain folder has no size of
+        // its own.
+        None if wanted.size.is_some() => vec![Driver::Reflink, Driver::Btrfs],
+        None => vec![Driver::Reflink, Driver::Btrfs, Driver::Copy],
     };
     let mut refused: Vec<String> = Vec::new();
     for driver in choices {
@@ -576,6 +603,10 @@ pub(super) async fn program_image(context: &Context, engine: &Engine) -> Result<
         let tar = tar.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(cannot)?;
         let tree = stream::iter([Ok(Bytes::from(tar))]);
         engine.import_program(&name, tree).await.map_err(failures::engine)?;
+        // Another devenv may have made one that it has not used yet.
+        if let Err(error) = engine.forget_old_programs(super::now(), 3600).await {
+            tracing::debug!(%error, "images of an earlier devenv stay");
+        }
         let outcome = "its image is made".to_owned();
         context.events.tell(Event::Done { subject: subject.to_owned(), outcome, took: began.elapsed() });
     }

@@ -40,7 +40,7 @@ pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<P
     }
     if matches!(turn, Turn::Start | Turn::Restart) && subject.is_written() && !plan.is_empty() {
         let observed = super::observe(&engine, &subject.project).await?;
-        if bind::bind(context, &engine, &subject, &observed).await?.changed {
+        if bind::bind(context, &engine, &subject, &observed, None).await?.changed {
             return Err(Failure::new(
                 Kind::Conflict,
                 "containers from before the machine started again were taken away: their data was mounted anew",

@@ -79,9 +79,8 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         service.scale = Some(*replicas);
     }
     let _lock = if options.dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
-    if !options.dry_run {
-        branch::recover::first(context, &engine, &subject).await?;
-    }
+    let recovered =
+        if options.dry_run { None } else { branch::recover::first(context, &engine, &subject).await? };
     let mut observed = observe(&engine, &subject.project).await?;
     let wishes = up::Wishes { prepare: database_service(&subject, options), ..wishes(options) };
     if !options.dry_run {
@@ -99,7 +98,7 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     let bound = if plan.is_empty() {
         branch::bind::Bound::default()
     } else {
-        branch::bind::bind(context, &engine, &subject, &observed).await?
+        branch::bind::bind(context, &engine, &subject, &observed, recovered).await?
     };
     if bound.changed {
         observed = observe(&engine, &subject.project).await?;
@@ -161,6 +160,9 @@ pub(super) async fn make_networks(
     }
     Ok(())
 }
+
+/// How long a database is asked by us alone, before its own health check is asked as well.
+const ASKED: Duration = Duration::from_secs(2);
 
 /// How long services that are started again may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -351,12 +353,14 @@ impl<'a> Hands<'a> {
         let mut word = "ready";
         for (id, name) in self.deployment.containers_of(service) {
             let failed = |why: &Unreached| failures::unreached(service, &name, goal, why, needed_by);
+            // Whoever starts a process to ask takes time from the server that is asked.
+            let patience = if self.can_be_asked(service) { ASKED } else { Duration::ZERO };
             let reach = async {
                 if !self.soon {
                     return self.engine.reach(&self.watch, &id, goal).await;
                 }
                 tokio::select! {
-                    reached = self.engine.reach_soon(&self.watch, &id, goal) => reached,
+                    reached = self.engine.reach_soon(&self.watch, &id, goal, patience) => reached,
                     () = self.answers(service), if matches!(goal, Goal::Ready | Goal::Healthy) => {
                         Ok(Ok(Reached::Healthy))
                     }
@@ -383,6 +387,15 @@ impl<'a> Hands<'a> {
 }
 
 impl Hands<'_> {
+    /// Whether a service is a database that can be asked on this machine.
+    fn can_be_asked(&self, service: &str) -> bool {
+        let published = |port: u16| {
+            let ports = self.deployment.project.services.get(service).map(|service| &service.ports);
+            ports.is_some_and(|ports| ports.iter().any(|it| it.target == u64::from(port)))
+        };
+        self.databases.iter().any(|server| server.service == service && published(server.port))
+    }
+
     /// Ends when the database that a service is answers on this machine; never for any other service.
     async fn answers(&self, service: &str) {
         let Some(server) = self.databases.iter().find(|server| server.service == service) else {
@@ -397,7 +410,7 @@ impl Hands<'_> {
             {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

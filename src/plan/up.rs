@@ -379,7 +379,10 @@ impl<'a> Work<'a> {
                         self.started.entry(name.to_owned()).or_default().push(step);
                     }
                     State::Exited(0) if self.stays_done(name, order) => {}
-                    _ => to_start.push((target, Cause::NotRunning, rename.into_iter().collect())),
+                    _ => {
+                        let after = rename.into_iter().chain(self.networked(service)).collect();
+                        to_start.push((target, Cause::NotRunning, after));
+                    }
                 }
             }
         }
@@ -388,8 +391,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         if !to_start.is_empty() {
-            let mut conditions = self.conditions(name, service);
-            conditions.extend(self.networked(service));
+            let conditions = self.conditions(name, service);
             for (target, cause, mut after) in to_start {
                 after.extend(&conditions);
                 let step = self.plan.add(Act::Start { target }, cause, after);

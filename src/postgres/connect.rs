@@ -114,7 +114,7 @@ impl Target {
     }
 }
 
-/// The first and the longest pause between two attempts.
+/// The pause between two attempts for the first second, and the longest one after that.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
 /// Connects to `target`, asking until `patience` is over while it does not answer or is still starting.
@@ -143,7 +143,9 @@ pub async fn connect(target: &Target, patience: Duration) -> Result<Database, Er
             return Err(Error::Unreachable { address, waited: start.elapsed(), source: last });
         }
         sleep(pause).await;
-        pause = (pause * 2).min(PAUSES[1]);
+        if start.elapsed() > Duration::from_secs(1) {
+            pause = (pause * 2).min(PAUSES[1]);
+        }
     }
 }
 

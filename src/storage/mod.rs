@@ -43,6 +43,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::size;
+
 pub use client::Client;
 pub use protocol::{Driver, Refusal};
 
@@ -99,7 +101,7 @@ pub enum StorageError {
         expected: String,
     },
     /// The disk below the pool has too little free.
-    #[error("the disk has {free} bytes free, and {needed} are needed")]
+    #[error("the disk has {} free, and {} are needed", size::bytes(*free), size::bytes(*needed))]
     NoRoom {
         /// Free bytes.
         free: u64,

@@ -20,9 +20,13 @@ use super::protocol::{Driver, Item, Refusal, Size, Status, VERSION};
 use super::tree::Tree;
 use super::walk::{names, open_folder, open_root, part};
 use super::{StorageError, name, postgres, tree};
+use crate::base::size::bytes;
 
 /// What a pool says of itself is in this file.
 pub(super) const FORMAT: &str = "format.json";
+
+/// The version of a pool's layout.
+const LAYOUT: u32 = 1;
 
 /// What a pool says of itself in `format.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,8 +118,8 @@ impl Pool {
         {
             let format: Format = serde_json::from_slice(&text)
                 .map_err(|error| foreign(format!("{} cannot be read: {error}", path.display())))?;
-            if format.version != VERSION {
-                return Err(foreign(format!("its layout has version {}, not {VERSION}", format.version)));
+            if format.version != LAYOUT {
+                return Err(foreign(format!("its layout has version {}, not {LAYOUT}", format.version)));
             }
             if format.driver != self.storage.driver() {
                 return Err(foreign(format!("it was made for the driver {}", format.driver.word())));
@@ -123,7 +127,7 @@ impl Pool {
             return Ok(());
         }
         let uuid = image::random_uuid()?;
-        let format = Format { version: VERSION, driver: self.storage.driver(), uuid };
+        let format = Format { version: LAYOUT, driver: self.storage.driver(), uuid };
         let text = serde_json::to_vec(&format).map_err(|error| foreign(error.to_string()))?;
         self.write(self.root.as_fd(), FORMAT, &text)?;
         Ok(self.sync()?)
@@ -283,7 +287,7 @@ impl Pool {
         let (id, frozen) = (wish.id, wish.frozen);
         if self.storage.is_atomic() {
             let made = step("pool:capture:before-manifest")
-                .and_then(|()| self.describe_any(id, wish.manifest))
+                .and_then(|()| self.announce_any(id, wish.manifest))
                 .and_then(|()| step("pool:capture:after-manifest"))
                 .and_then(|()| self.storage.copy(own.as_fd(), self.data.as_fd(), id, frozen, meter))
                 .and_then(|()| step("pool:capture:after-rename"));
@@ -362,7 +366,7 @@ impl Pool {
             .and_then(|()| at("after-tmp"))
             .and_then(|()| self.sync())
             .and_then(|()| at("after-sync"))
-            .and_then(|()| self.describe_any(id, manifest))
+            .and_then(|()| self.announce_any(id, manifest))
             .and_then(|()| at("after-manifest"))
             .and_then(|()| {
                 rustix::fs::renameat(&self.tmp, &*name, &self.data, id)
@@ -378,6 +382,21 @@ impl Pool {
             let _ = self.storage.remove(self.tmp.as_fd(), &name);
             refused
         })
+    }
+
+    /// Writes the manifests of data that is about to be made.
+    pub(super) fn announce(&self, manifests: &BTreeMap<String, serde_json::Value>) -> Result<(), Refusal> {
+        self.writable()?;
+        for (id, manifest) in manifests {
+            self.absent(id)?;
+            self.announce_any(id, manifest)?;
+        }
+        Ok(())
+    }
+
+    /// The same for one, unless it was announced already. A keeper that started meanwhile took it for a leftover.
+    fn announce_any(&self, id: &str, manifest: &serde_json::Value) -> Result<(), Refusal> {
+        if self.manifest(id)?.as_ref() == Some(manifest) { Ok(()) } else { self.describe_any(id, manifest) }
     }
 
     /// Writes the manifest of data anew.
@@ -529,8 +548,9 @@ impl Pool {
         }
         if status.free < status.floor {
             problems.push(format!(
-                "the pool has {} bytes free, below its floor of {}",
-                status.free, status.floor
+                "the pool has {} free, below its floor of {}",
+                bytes(status.free),
+                bytes(status.floor)
             ));
         }
         for item in self.list()? {

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of this protocol and of the pool's layout; a keeper of another one is replaced.
-pub const VERSION: u32 = 1;
+use crate::base::size::bytes;
+
+/// The version of this protocol; a keeper of an older one is replaced.
+pub const VERSION: u32 = 2;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,7 +71,7 @@ pub enum Outcome {
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The pool has less free than its floor, or than what is asked for.
-    #[error("the pool has {free} bytes free, which is below the {needed} that have to stay free")]
+    #[error("the pool has {} free, which is below the {} that have to stay free", bytes(*free), bytes(*needed))]
     Full {
         /// Free bytes.
         free: u64,
@@ -137,6 +139,12 @@ pub enum Ask {
         id: String,
         /// Folders that there have to be.
         folders: Vec<String>,
+    },
+    /// Writes the manifests of data that is about to be made, by id, so that no time goes into them while services
+    /// stand still. One that no data follows is a leftover.
+    Announce {
+        /// The manifests.
+        manifests: BTreeMap<String, serde_json::Value>,
     },
     /// A copy of all folders of `from` as they are now, which nothing may write to meanwhile, unless the driver
     /// copies in one instant. Built under a temporary name, synced, renamed.

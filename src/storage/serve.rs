@@ -222,6 +222,10 @@ impl Keeper {
                 let _turn = hold(&self.data);
                 pool.make(id, folders, manifest).map(nothing)
             }
+            Ask::Announce { manifests } => {
+                let _turn = hold(&self.small);
+                pool.announce(manifests).map(nothing)
+            }
             Ask::Capture { from, id, frozen, force, manifest } => {
                 let _turn = hold(&self.data);
                 let wish = Capture { from, id, frozen: *frozen, force: *force, manifest };

@@ -207,7 +207,10 @@ pub(super) fn copy(
     reflink: bool,
     meter: &Meter,
 ) -> Result<(), Trouble> {
-    meter.expect(bytes(from)?);
+    // Blocks that are shared take no time that one would watch.
+    if !reflink {
+        meter.expect(bytes(from)?);
+    }
     let copier = Copier { reflink, meter, failed: AtomicBool::new(false), trouble: Mutex::new(None) };
     let (send, receive) = sync_channel::<Job>(WAITING);
     let receive = Mutex::new(receive);
@@ -322,7 +325,6 @@ impl Copier<'_> {
             if stat.st_size > 0 {
                 if self.reflink {
                     rustix::fs::ioctl_ficlone(&to, &from)?;
-                    self.meter.advance(on_disk(stat));
                 } else {
                     self.content(from.as_fd(), to.as_fd())?;
                 }

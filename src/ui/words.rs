@@ -1,6 +1,7 @@
 //! Sizes, times and names as a person reads them.
 
 pub use crate::base::shell::argument;
+pub use crate::base::size::bytes;
 
 /// What comes from elsewhere, with its control characters made visible.
 #[must_use]
@@ -21,24 +22,6 @@ pub fn short(text: &str) -> String {
     let head: String = text.chars().take(half).collect();
     let tail: String = text.chars().skip(length - half + 1).collect();
     format!("{head}…{tail}")
-}
-
-/// A number of bytes in binary units, three digits at most.
-#[must_use]
-pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 999.5 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    let digits = usize::from(size < 9.95);
-    format!("{size:.digits$} {}", UNITS[unit])
 }
 
 /// A span of seconds in its largest unit.
@@ -69,13 +52,6 @@ pub fn ago(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_few_digits() {
-        let shown: Vec<String> =
-            [0, 1023, 1024, 10_240, 1_047_552, 1_610_612_736, u64::MAX].map(bytes).into();
-        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "10 KiB", "1.0 MiB", "1.5 GiB", "16384 PiB"]);
-    }
 
     #[test]
     fn what_is_long_loses_its_middle() {

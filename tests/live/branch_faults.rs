@@ -34,7 +34,7 @@ fn create_cut_off_at_any_step() {
     let site = Site::pooled_up("fcreate", FILES, "one");
     site.ok("db branch create first");
     site.ok("db branch switch main");
-    let own = ["branch:create:begun", "branch:fork:made", "branch:create:copied"];
+    let own = ["branch:create:begun", "branch:create:copied"];
     let after = ["branch:create:committed", "branch:switch:begun"];
     for end in ENDS {
         for step in own.iter().chain(&CAPTURE) {

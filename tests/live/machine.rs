@@ -149,7 +149,7 @@ impl Machine {
         site.set("DOCKER_HOST", &self.host());
         site.set("DEVENV_POOL", POOL);
         if size > 0 {
-            site.ok(&format!("pool create --driver btrfs --size {size}M"));
+            site.ok(&format!("pool create --size {size}M"));
         }
         site
     }

@@ -29,7 +29,7 @@ pub(crate) fn pool() -> &'static str {
         *KEPT.lock().unwrap() = Some(watch.spawn().unwrap());
         let mut site = Site::new("pool");
         site.set("DEVENV_POOL", &name);
-        site.ok(&format!("pool create --size {SIZE} --driver btrfs"));
+        site.ok(&format!("pool create --size {SIZE}"));
         name
     })
 }

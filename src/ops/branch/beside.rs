@@ -6,10 +6,12 @@ use super::url::{self, Address};
 use super::{Branches, bind, failpoint};
 use crate::base::shell::argument;
 use crate::base::{Event, Failure, Kind};
-use crate::engine::Engine;
+use crate::compose::project::Service;
+use crate::engine::{Bindings, Engine};
 use crate::lineage::{Branch, Changes, names};
 use crate::ops::{Context, Subject, down, up};
 use crate::plan;
+use crate::plan::data::data;
 use crate::storage::protocol::Ask;
 
 /// Where a branch runs beside.
@@ -50,16 +52,45 @@ fn called(environment: &str, branch: &str) -> String {
     format!("{base}-{}", names::slug(branch))
 }
 
+/// The project as an environment beside has it.
+pub(super) struct Apart {
+    context: Context,
+    subject: Subject,
+}
+
+impl Apart {
+    fn load(context: &Context, base: &str, environment: &str) -> Result<Self, Failure> {
+        let context = apart(context, base, environment);
+        Ok(Self { subject: context.subject(&[])?, context })
+    }
+
+    /// The services that are started beside: the databases; where there are none, all that have data.
+    fn services(&self) -> Vec<String> {
+        let databases = url::databases(&self.subject);
+        if !databases.is_empty() {
+            return databases.into_iter().map(|database| database.service).collect();
+        }
+        let project = &self.subject.project;
+        let data = data(project);
+        let holds =
+            |service: &Service| service.volumes.iter().any(|it| data.volumes.contains_key(&it.source));
+        project.services.iter().filter(|(_, service)| holds(service)).map(|(name, _)| name.clone()).collect()
+    }
+}
+
 /// Makes the networks of an environment beside ahead of its containers. Whatever does not work is done, or told,
 /// when these are made.
-pub(super) async fn network(context: &Context, engine: &Engine, environment: &str, branch: &str) {
-    let context = apart(context, environment, &called(environment, branch));
-    let Ok(subject) = context.subject(&[]) else { return };
-    let services: Vec<String> =
-        url::databases(&subject).into_iter().map(|database| database.service).collect();
-    if let Err(failure) = up::make_networks(engine, &subject, &services).await {
+pub(super) async fn ahead(
+    context: &Context,
+    engine: &Engine,
+    environment: &str,
+    branch: &str,
+) -> Option<Apart> {
+    let apart = Apart::load(context, environment, &called(environment, branch)).ok()?;
+    if let Err(failure) = up::make_networks(engine, &apart.subject, &apart.services()).await {
         tracing::debug!(%failure, "no network ahead");
     }
+    Some(apart)
 }
 
 /// The same command for the branch `name`: where it is the current one nothing changes, else all is done in the
@@ -95,41 +126,40 @@ fn apart(context: &Context, base: &str, environment: &str) -> Context {
     apart
 }
 
-/// Writes down that an environment stands on a branch.
-async fn stand(branches: &mut Branches<'_>, branch: &Branch, environment: &str) -> Result<(), Failure> {
+/// Lets an environment stand on a branch.
+async fn stand(branches: &mut Branches<'_>, branch: &Branch, environment: &str) -> Result<Bindings, Failure> {
     let intent = branches.begin("branch beside", json!({ "environment": environment })).await?;
-    let ask = Ask::Point { environment: environment.to_owned(), id: branch.data.clone() };
-    branches.pool().await?.ask(ask).await?;
+    let bindings = bind::ready(branches, environment, branch.clone()).await?;
     failpoint!("branch:beside:pointed");
     let put_environments = vec![branches.standing(environment, &branch.id)];
-    branches.finish(intent, &Changes { put_environments, ..Changes::default() }).await
+    branches.finish(intent, &Changes { put_environments, ..Changes::default() }).await?;
+    Ok(bindings)
 }
 
-/// Starts the databases of a branch beside its parent; where there are none, all services that have data.
-pub async fn start(branches: &mut Branches<'_>, branch: &Branch) -> Result<Beside, Failure> {
+/// Starts the databases of a branch beside its parent; where there are none, all services that have data. What was
+/// loaded ahead is used if it is of the right environment.
+pub(super) async fn start(
+    branches: &mut Branches<'_>,
+    branch: &Branch,
+    ahead: Option<Apart>,
+) -> Result<Beside, Failure> {
     let (environment, stands) = branches.home(branch);
     if environment == branches.environment {
         let database = url::of(branches, branch).await.ok();
         return Ok(Beside { environment, services: Vec::new(), database });
     }
-    if !stands {
-        stand(branches, branch, &environment).await?;
-    }
+    let bindings = if stands {
+        bind::ready(branches, &environment, branch.clone()).await?
+    } else {
+        stand(branches, branch, &environment).await?
+    };
     failpoint!("branch:beside:stands");
-    let context = apart(branches.context, &branches.environment, &environment);
-    let mut services: Vec<String> =
-        url::databases(&branches.subject).into_iter().map(|database| database.service).collect();
-    if services.is_empty() {
-        let holds = |service: &crate::compose::project::Service| {
-            service.volumes.iter().any(|mount| branches.data.volumes.contains_key(&mount.source))
-        };
-        let all = branches.subject.project.services.iter();
-        services = all.filter(|(_, service)| holds(service)).map(|(name, _)| name.clone()).collect();
-    }
-    let subject = context.subject(&[])?;
-    let mut beside = Branches::of(&context, subject.clone(), branches.engine.clone()).await?;
-    let bindings = bind::ready(&mut beside, branch.clone()).await?;
-    up::start_again(&context, &branches.engine, &subject, &services, &bindings).await?;
+    let beside = match ahead.filter(|ahead| ahead.subject.project.name == environment) {
+        Some(ahead) => ahead,
+        None => Apart::load(branches.context, &branches.environment, &environment)?,
+    };
+    let services = beside.services();
+    up::start_again(&beside.context, &branches.engine, &beside.subject, &services, &bindings).await?;
     let database = url::of(branches, branch).await.ok();
     Ok(Beside { environment, services, database })
 }

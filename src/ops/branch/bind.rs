@@ -22,12 +22,13 @@ pub struct Bound {
 }
 
 /// The bindings of the environment: none when it works on plain volumes. The pool is awake when this returns, and
-/// the data is there. The caller holds the project's lock.
+/// the data is there. The caller holds the project's lock, and may have recovered the branches already.
 pub async fn bind(
     context: &Context,
     engine: &Engine,
     subject: &Subject,
     observed: &Observed,
+    recovered: Option<Branches<'_>>,
 ) -> Result<Bound, Failure> {
     let volumes = data(&subject.project).volumes;
     if volumes.is_empty() {
@@ -42,8 +43,14 @@ pub async fn bind(
             return Ok(Bound::default());
         }
     }
-    let mut branches = Branches::of(context, subject.clone(), engine.clone()).await?;
-    super::recover::recover(&mut branches).await?;
+    let mut branches = match recovered {
+        Some(branches) => branches,
+        None => {
+            let mut branches = Branches::of(context, subject.clone(), engine.clone()).await?;
+            super::recover::recover(&mut branches).await?;
+            branches
+        }
+    };
     if branches.lineage.current(&branches.environment).is_none() {
         if any_bound {
             return Err(unknown(&branches.environment));
@@ -72,7 +79,8 @@ pub async fn bind(
             )));
         }
     }
-    let bindings = ready(&mut branches, branch).await?;
+    let environment = branches.environment.clone();
+    let bindings = ready(&mut branches, &environment, branch).await?;
     // One that is held has the right data: the link has not been turned since the engine came up.
     let changed = forget_stale(&branches).await? != Stale::None;
     Ok(Bound { bindings, changed })
@@ -136,10 +144,13 @@ pub(super) async fn forget_stale(branches: &Branches<'_>) -> Result<Stale, Failu
     Ok(found)
 }
 
-/// The bindings of an environment that stands on `branch`; fails when data of it is gone.
-pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result<Bindings, Failure> {
+/// The bindings of an environment that stands on `branch`, its link turned there; fails when data of it is gone.
+pub(super) async fn ready(
+    branches: &mut Branches<'_>,
+    environment: &str,
+    branch: Branch,
+) -> Result<Bindings, Failure> {
     let wanted: Vec<String> = branches.data.volumes.keys().cloned().collect();
-    let environment = branches.environment.clone();
     let pool = branches.pool().await?;
     let looked = pool.client.ask(Ask::Look { id: branch.data.clone() }, |_, _| ()).await;
     let folders = match looked {
@@ -164,9 +175,9 @@ pub(super) async fn ready(branches: &mut Branches<'_>, branch: Branch) -> Result
         };
         return Err(failure.hint("nothing was started in its place"));
     }
-    pool.ask(Ask::Point { environment: environment.clone(), id: branch.data.clone() }).await?;
+    pool.ask(Ask::Point { environment: environment.to_owned(), id: branch.data.clone() }).await?;
     let new: Vec<String> = wanted.iter().filter(|key| !branch.volumes.contains(key)).cloned().collect();
-    let bindings = pool.bindings(&environment, &wanted);
+    let bindings = pool.bindings(environment, &wanted);
     if !new.is_empty() {
         pool.ask(Ask::Extend { id: branch.data.clone(), folders: new.clone() }).await?;
     }

@@ -71,32 +71,46 @@ impl Branches<'_> {
         Ok(containers.map_err(failures::engine)?.into_iter().filter(works).collect())
     }
 
-    /// Copies data of a branch while nothing writes to it. The intent learns who is paused, so that they are let go
-    /// on even if this command is killed.
+    /// Copies data of a branch while nothing writes to it, and then, perhaps, what needs no standing still: the copy
+    /// once more. The intent learns who is paused, so that they are let go on even if this command is killed.
     pub async fn capture(
         &self,
         intent: IntentId,
         detail: &Value,
         branch: &str,
         what: Capture,
+        next: Option<Capture>,
     ) -> Result<(), Failure> {
         let workers = self.workers(branch).await?;
         let running: Vec<&Container> =
             workers.iter().filter(|container| container.state == State::Running).collect();
         let pool = self.pool().await?;
+        let then = async |then: Option<Capture>| match then {
+            Some(then) => self.copy(then).await,
+            None => Ok(()),
+        };
         if running.is_empty() {
-            return self.copy(what).await;
+            self.copy(what).await?;
+            return then(next).await;
         }
         if pool.driver == Driver::Copy {
             self.context.events.tell(Event::note(
                 "the services that write to the data are paused while it is copied: this pool copies byte by byte",
             ));
         }
-        url::checkpoint(self, &running, CHECKPOINT).await;
-        failpoint!("branch:capture:checkpointed");
         let mut detail = detail.clone();
         detail["paused"] = json!(running.iter().map(|container| &container.id).collect::<Vec<_>>());
-        self.advance(intent, "pausing", &detail).await?;
+        let manifests = [Some(&what), next.as_ref()];
+        let manifests =
+            manifests.into_iter().flatten().map(|it| (it.to.clone(), it.manifest.clone())).collect();
+        let ((), announced, advanced) = tokio::join!(
+            url::checkpoint(self, &running, CHECKPOINT),
+            pool.ask(Ask::Announce { manifests }),
+            self.advance(intent, "pausing", &detail),
+        );
+        announced?;
+        advanced?;
+        failpoint!("branch:capture:checkpointed");
         let _hold = self.context.stop.hold().await;
         let mut guard = Guard { branches: self, ids: Vec::new() };
         let paused = join_all(running.iter().map(|container| self.pause(&container.id))).await;
@@ -116,7 +130,11 @@ impl Branches<'_> {
             copied
         };
         let copied = copied.await;
-        guard.release().await?;
+        let (released, copied) = tokio::join!(guard.release(), async {
+            copied?;
+            then(next).await
+        });
+        released?;
         copied
     }
 

@@ -51,18 +51,18 @@ pub async fn create(context: &Context, options: &Options) -> Result<Created, Fai
     // Nothing is made for a name that cannot be given.
     branches.lineage.free_branch_name(&options.name).map_err(failures::lineage)?;
     adopt::adopt(&mut branches, Some(&options.name)).await?;
-    let (branch, from) = if options.start {
+    let ((branch, from), apart) = if options.start {
         // The network of an environment beside takes as long as the copy.
         let (engine, environment) = (branches.engine.clone(), branches.environment.clone());
-        let network = beside::network(context, &engine, &environment, &options.name);
-        let (made, ()) = tokio::join!(make(&mut branches, options), network);
-        made?
+        let ahead = beside::ahead(context, &engine, &environment, &options.name);
+        let (made, apart) = tokio::join!(make(&mut branches, options), ahead);
+        (made?, apart)
     } else {
-        make(&mut branches, options).await?
+        (make(&mut branches, options).await?, None)
     };
     let turned =
         if options.no_switch || options.start { None } else { Some(branches.turn_to(&branch).await?) };
-    let beside = if options.start { Some(beside::start(&mut branches, &branch).await?) } else { None };
+    let beside = if options.start { Some(beside::start(&mut branches, &branch, apart).await?) } else { None };
     sweep::quietly(&mut branches).await;
     Ok(Created { branch, from, turned, beside })
 }
@@ -187,38 +187,45 @@ impl Branches<'_> {
     ) -> Result<Option<Snapshot>, Failure> {
         let (intent, detail, force) = (begin.intent, begin.detail, begin.force);
         let parent = source.parent.as_deref().unwrap_or_default();
-        let mut from = source.data.clone();
-        let mut made = None;
+        let copy = |from: &str, branch: &Branch| Capture {
+            from: from.to_owned(),
+            to: branch.data.clone(),
+            frozen: false,
+            force,
+            manifest: self.manifest(Record::Branch(branch.clone())),
+        };
         branch.fork.clone_from(&source.snapshot);
-        if source.snapshot.is_none() && self.pool().await?.driver != Driver::Copy {
-            let snapshot = Snapshot {
-                id: begin.fork.to_owned(),
-                project: branch.project.clone(),
-                branch: parent.to_owned(),
-                name: format!("fork of {} ({sequence})", branch.name),
-                message: String::new(),
-                reason: Reason::Fork,
-                volumes: source.volumes.clone(),
-                sequence: sequence + 1,
-                created: branch.used,
-                expires: None,
-                state: State::Ready,
-            };
-            let manifest = self.manifest(Record::Snapshot(snapshot.clone()));
-            let what = Capture { from, to: snapshot.id.clone(), frozen: true, force, manifest };
-            self.capture(intent, detail, parent, what).await?;
-            failpoint!("branch:fork:made");
-            from = snapshot.id.clone();
-            branch.fork = Some(snapshot.id.clone());
-            made = Some(snapshot);
+        if source.snapshot.is_some() {
+            self.copy(copy(&source.data, branch)).await?;
+            return Ok(None);
         }
-        let manifest = self.manifest(Record::Branch(branch.clone()));
-        let what = Capture { from, to: branch.data.clone(), frozen: false, force, manifest };
-        if branch.fork.is_some() {
-            self.copy(what).await?;
-        } else {
-            self.capture(intent, detail, parent, what).await?;
+        if self.pool().await?.driver == Driver::Copy {
+            self.capture(intent, detail, parent, copy(&source.data, branch), None).await?;
+            return Ok(None);
         }
-        Ok(made)
+        let snapshot = Snapshot {
+            id: begin.fork.to_owned(),
+            project: branch.project.clone(),
+            branch: parent.to_owned(),
+            name: format!("fork of {} ({sequence})", branch.name),
+            message: String::new(),
+            reason: Reason::Fork,
+            volumes: source.volumes.clone(),
+            sequence: sequence + 1,
+            created: branch.used,
+            expires: None,
+            state: State::Ready,
+        };
+        branch.fork = Some(snapshot.id.clone());
+        let fork = Capture {
+            from: source.data.clone(),
+            to: snapshot.id.clone(),
+            frozen: true,
+            force,
+            manifest: self.manifest(Record::Snapshot(snapshot.clone())),
+        };
+        let next = copy(&snapshot.id, branch);
+        self.capture(intent, detail, parent, fork, Some(next)).await?;
+        Ok(Some(snapshot))
     }
 }

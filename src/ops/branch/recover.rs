@@ -13,13 +13,18 @@ use crate::plan::turn::Turn;
 use crate::storage::protocol::{Ask, Outcome};
 
 /// The same before it is known whether branches matter to a command, as `up`: it sees the engine's objects only as they
-/// are afterwards.
-pub async fn first(context: &Context, engine: &Engine, subject: &Subject) -> Result<(), Failure> {
+/// are afterwards. Gives the branches, if there may be any.
+pub async fn first<'a>(
+    context: &'a Context,
+    engine: &Engine,
+    subject: &Subject,
+) -> Result<Option<Branches<'a>>, Failure> {
     if !context.has_catalogue() || data(&subject.project).volumes.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let mut branches = Branches::of(context, subject.clone(), engine.clone()).await?;
-    recover(&mut branches).await
+    recover(&mut branches).await?;
+    Ok(Some(branches))
 }
 
 /// Brings the project to where a command may begin. The caller holds the project's lock, so whoever began an intent

@@ -60,7 +60,7 @@ pub async fn save(context: &Context, options: &Options) -> Result<Snapshot, Fail
         force: options.force,
         manifest,
     };
-    if let Err(failure) = branches.capture(intent, &detail, &branch.id, what).await {
+    if let Err(failure) = branches.capture(intent, &detail, &branch.id, what, None).await {
         let _ = branches.take_back(intent, &[snapshot.id]).await;
         return Err(failure);
     }

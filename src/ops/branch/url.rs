@@ -204,7 +204,7 @@ pub async fn url(context: &Context, name: Option<&str>, start: bool) -> Result<A
     }
     drop(branches);
     let mut branches = Branches::change(context).await?;
-    let started = beside::start(&mut branches, &branch).await?;
+    let started = beside::start(&mut branches, &branch, None).await?;
     match started.database {
         Some(address) => Ok(address),
         None => of(&branches, &branch).await,

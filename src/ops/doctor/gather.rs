@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::Request;
 use super::judge::{Engine, Facts, Registry};
 use crate::engine::base_image::{self, BaseImage};
+use crate::engine::credentials::Credentials;
 use crate::engine::endpoint::{self, Docker, Endpoint};
-use crate::engine::facts;
+use crate::engine::{Lent, build, facts};
 use crate::machine::network::{self, Unreached};
 use crate::machine::{Programs, aside, authorities, dockerd, ports, system};
+use crate::ops::pool;
 
 /// How long an engine may take to answer its first question, and then each further group of questions.
 const FIRST_ANSWER: Duration = Duration::from_secs(4);
@@ -42,7 +44,7 @@ pub(super) async fn gather(request: &Request, ask_registry: bool) -> Facts {
         found.map(|bundle| (bundle.path, bundle.certificates))
     });
     let registry = async { if ask_registry { direct().await } else { Registry::NotAsked } };
-    let ((endpoint, engine, base, disk), registry, git, taken, here, authorities) =
+    let ((endpoint, engine, base, pool, disk), registry, git, taken, here, authorities) =
         tokio::join!(engine(request), registry, git, taken, here, bundle);
     let registry = match (&engine, registry) {
         (Engine::Answers(engine), Registry::Unreached(why)) => {
@@ -59,6 +61,7 @@ pub(super) async fn gather(request: &Request, ask_registry: bool) -> Facts {
         engine,
         installed: dockerd::is_installed(&programs),
         base,
+        pool,
         mmdebstrap: programs.find("mmdebstrap").is_some(),
         cgroups: system::cgroups(),
         memory: system::memory(),
@@ -83,13 +86,14 @@ fn variable(request: &Request, name: &str) -> Option<PathBuf> {
     Some(PathBuf::from(value)).filter(|path| !path.as_os_str().is_empty())
 }
 
-type EngineFacts = (Option<Endpoint>, Engine, Option<Option<BaseImage>>, Option<system::Disk>);
+type EngineFacts =
+    (Option<Endpoint>, Engine, Option<Option<BaseImage>>, Option<pool::Found>, Option<system::Disk>);
 
-/// The engine, its base image and its disk.
+/// The engine, its base image, the pool and its disk.
 async fn engine(request: &Request) -> EngineFacts {
     let endpoint = match endpoint::resolve_here(&request.engine) {
         Ok(endpoint) => endpoint,
-        Err(problem) => return (None, Engine::Absent(problem), None, None),
+        Err(problem) => return (None, Engine::Absent(problem), None, None, None),
     };
     let local = endpoint.host.is_local();
     let disk_of = |root: PathBuf| async move {
@@ -99,10 +103,11 @@ async fn engine(request: &Request) -> EngineFacts {
         Ok(engine) => engine,
         Err(problem) => {
             let disk = disk_of(PathBuf::from(USUAL_ROOT)).await;
-            return (Some(endpoint), Engine::Absent(problem), None, disk);
+            return (Some(endpoint), Engine::Absent(problem), None, None, disk);
         }
     };
-    let told = tokio::time::timeout(NEXT_ANSWER, tell(&engine)).await;
+    let pool = look_at_pool(request, &endpoint, &engine);
+    let (told, pool) = tokio::join!(tokio::time::timeout(NEXT_ANSWER, tell(&engine)), pool);
     let (engine, base, root) = match told {
         Ok(Ok((facts, base))) => {
             let root = PathBuf::from(&facts.root);
@@ -115,7 +120,20 @@ async fn engine(request: &Request) -> EngineFacts {
         }
     };
     let disk = disk_of(root).await;
-    (Some(endpoint), engine, base, disk)
+    (Some(endpoint), engine, base, pool, disk)
+}
+
+/// The pool; one that keeps silent is told as such.
+async fn look_at_pool(request: &Request, endpoint: &Endpoint, engine: &Docker) -> Option<pool::Found> {
+    let lent = Lent {
+        endpoint: build::Endpoint::from_host(&endpoint.host.to_string())?,
+        ca_bundle: None,
+        credentials: Credentials::default(),
+    };
+    let engine = crate::engine::Engine::new(engine.clone(), lent);
+    let silent = || format!("no answer within {} s", NEXT_ANSWER.as_secs());
+    let looked = tokio::time::timeout(NEXT_ANSWER, pool::look(&engine, &request.pool)).await;
+    looked.unwrap_or_else(|_| Some(pool::Found::Silent(silent())))
 }
 
 async fn tell(engine: &Docker) -> Result<(facts::Facts, Option<BaseImage>), facts::Error> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Port;
 use super::report::{Check, Status};
+use crate::base::size::bytes;
 use crate::engine::base_image::{self, BaseImage};
 use crate::engine::endpoint::{Endpoint, EndpointError, Source};
 use crate::engine::facts as engine;
@@ -13,6 +14,7 @@ use crate::machine::dockerd;
 use crate::machine::ports::Taken;
 use crate::machine::system::{Cgroups, Disk, Distribution, Memory, User};
 use crate::ops::engine::hints;
+use crate::ops::pool::Found;
 
 /// 1 January 2026: an earlier clock is certainly wrong, and no certificate is valid under it.
 const FLOOR: i64 = 1_767_225_600;
@@ -23,7 +25,6 @@ const DRIFT: i64 = 60;
 /// The oldest git with everything that is used (Debian 11's).
 const OLDEST_GIT: (u32, u32) = (2, 30);
 
-const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// What was found about the engine.
@@ -65,6 +66,8 @@ pub struct Facts {
     pub installed: bool,
     /// The base image; the outer none when the engine could not be asked.
     pub base: Option<Option<BaseImage>>,
+    /// The pool that branches lie in, if there is one.
+    pub pool: Option<Found>,
     /// Whether mmdebstrap is installed here.
     pub mmdebstrap: bool,
     /// The control groups of this machine.
@@ -167,6 +170,7 @@ const VERSION: (&str, &str) = ("engine-version", "Engine version");
 const CGROUPS: (&str, &str) = ("cgroups", "Control groups");
 const BASE_IMAGE: (&str, &str) = ("base-image", "Base image");
 const REGISTRY: (&str, &str) = ("registry", "Image registry");
+const POOL: (&str, &str) = ("pool", "Pool of branches");
 const DISK: (&str, &str) = ("disk", "Disk");
 const MEMORY: (&str, &str) = ("memory", "Memory");
 const PORTS: (&str, &str) = ("ports", "Ports");
@@ -182,6 +186,7 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
         cgroups(facts),
         base(facts),
         registry(facts),
+        pool(facts),
         disk(facts),
         memory(facts),
         ports(facts),
@@ -328,7 +333,7 @@ fn base(facts: &Facts) -> Check {
     match &facts.base {
         None => needs_engine(BASE_IMAGE),
         Some(Some(image)) => {
-            Check::new(BASE_IMAGE, Status::Ok, format!("{}, {}", base_image::NAME, size(image.size)))
+            Check::new(BASE_IMAGE, Status::Ok, format!("{}, {}", base_image::NAME, bytes(image.size)))
         }
         Some(None) => {
             let found = format!("{} is missing", base_image::NAME);
@@ -380,7 +385,7 @@ fn disk(facts: &Facts) -> Check {
     for (disk, what) in disks.into_iter().filter_map(|(disk, what)| disk.map(|disk| (disk, what))) {
         let (status, few) = room(disk);
         statuses.push(status);
-        found.push(format!("{} free{few} for {what} ({})", size(disk.free), disk.path.display()));
+        found.push(format!("{} free{few} for {what} ({})", bytes(disk.free), disk.path.display()));
     }
     if facts.local() && engines.is_none() {
         statuses.push(Status::Warning);
@@ -408,6 +413,39 @@ fn room(disk: &Disk) -> (Status, String) {
     (status, few.map_or_else(String::new, |files| format!(" ({files} more files)")))
 }
 
+fn pool(facts: &Facts) -> Check {
+    if answering(facts).is_none() {
+        return needs_engine(POOL);
+    }
+    let status = match &facts.pool {
+        None => return Check::new(POOL, Status::Ok, "none yet: the first branch makes it"),
+        Some(Found::Asleep) => return Check::new(POOL, Status::Ok, "asleep; whoever needs it wakes it"),
+        Some(Found::Silent(why)) => {
+            return Check::new(POOL, Status::Failed, format!("cannot be asked: {why}"))
+                .hint("`devenv pool check` says more");
+        }
+        Some(Found::Answers(status)) => status,
+    };
+    let found = format!("{}, {} free of {}", status.driver.word(), bytes(status.free), bytes(status.total));
+    if status.read_only {
+        return Check::new(POOL, Status::Failed, format!("{found}; it can only be read"))
+            .hint("an error of the disk makes a file system read-only: `devenv pool check` says more");
+    }
+    if status.free < status.floor {
+        return Check::new(
+            POOL,
+            Status::Warning,
+            format!("{found}; {} have to stay free", bytes(status.floor)),
+        )
+        .hint("`devenv gc` takes away what was deleted, `devenv pool grow` makes the pool larger");
+    }
+    if status.image.is_some() && !status.allocated {
+        return Check::new(POOL, Status::Warning, format!("{found}; its file has holes"))
+            .hint("when the disk below it is full, all branches can only be read: `devenv pool check`");
+    }
+    Check::new(POOL, Status::Ok, found)
+}
+
 fn memory(facts: &Facts) -> Check {
     let (total, available) = match (facts.memory, answering(facts)) {
         (Some(memory), _) if facts.local() => (memory.total, Some(memory.available)),
@@ -415,8 +453,8 @@ fn memory(facts: &Facts) -> Check {
         _ => return Check::new(MEMORY, Status::Skipped, "not known"),
     };
     let found = match available {
-        Some(available) => format!("{} of {} available", size(available), size(total)),
-        None => format!("{} on the engine's machine", size(total)),
+        Some(available) => format!("{} of {} available", bytes(available), bytes(total)),
+        None => format!("{} on the engine's machine", bytes(total)),
     };
     let low = available.unwrap_or(total) < GIB;
     if low {
@@ -529,22 +567,14 @@ fn authorities(facts: &Facts) -> Check {
     }
 }
 
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    let (unit, name) = if bytes >= GIB { (GIB, "GiB") } else { (MIB, "MiB") };
-    let tenths = (u128::from(bytes) * 10 / u128::from(unit)).min(u128::from(u64::MAX));
-    if unit == MIB {
-        format!("{} {name}", tenths / 10)
-    } else {
-        format!("{}.{} {name}", tenths / 10, tenths % 10)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::endpoint::{Host, Owner};
     use crate::machine::ports::Process;
+    use crate::storage::protocol;
+
+    const MIB: u64 = 1 << 20;
 
     fn engine_facts() -> engine::Facts {
         engine::Facts {
@@ -580,6 +610,7 @@ mod tests {
             engine: Engine::Answers(Box::new(engine_facts())),
             installed: true,
             base: Some(Some(BaseImage { id: "x".to_owned(), size: 80 * MIB })),
+            pool: None,
             mmdebstrap: true,
             cgroups: Cgroups::V2,
             memory: Some(Memory { total: 8 * GIB, available: 4 * GIB }),
@@ -726,6 +757,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_that_ends_branches_is_told() {
+        let status = protocol::Status {
+            version: 1,
+            driver: protocol::Driver::Reflink,
+            total: 20 * GIB,
+            free: 12 * GIB,
+            floor: GIB,
+            host_free: 50 * GIB,
+            image: Some(20 * GIB),
+            allocated: true,
+            read_only: false,
+        };
+        let with = |status| check(&Facts { pool: Some(Found::Answers(status)), ..healthy() }, "pool");
+        assert_eq!(with(status.clone()).found, "reflink, 12 GiB free of 20 GiB");
+        assert_eq!(with(protocol::Status { read_only: true, ..status.clone() }).status, Status::Failed);
+        assert_eq!(with(protocol::Status { free: MIB, ..status.clone() }).status, Status::Warning);
+        assert_eq!(with(protocol::Status { allocated: false, ..status }).status, Status::Warning);
+        let asleep = check(&Facts { pool: Some(Found::Asleep), ..healthy() }, "pool");
+        assert_eq!(asleep.status, Status::Ok);
+    }
+
+    #[test]
     fn the_holder_of_a_port_is_named() {
         let wanted = vec![Port { number: 5432, wanted_by: "db".to_owned() }];
         let free = Facts { wanted: wanted.clone(), ..healthy() };
@@ -758,14 +811,6 @@ mod tests {
         assert_eq!(
             (check(&none, "git").status, remedies(&none)),
             (Status::Fixable, vec![Remedy::InstallGit])
-        );
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(
-            [size(80 * MIB), size(GIB + GIB / 2), size(0)],
-            ["80 MiB".to_owned(), "1.5 GiB".to_owned(), "0 MiB".to_owned()]
         );
     }
 }
