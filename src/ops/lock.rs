@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -37,16 +37,25 @@ impl Context {
         self.lock_named("what devenv knows of branches", "the.catalogue").await
     }
 
-    async fn lock_named(&self, what: &str, name: &str) -> Result<Lock, Failure> {
+    /// The lock of a project, if nobody has it.
+    pub fn lock_now(&self, project: &str) -> Result<Option<Lock>, Failure> {
+        let (path, file) = self.lock_file(project)?;
+        match file.try_lock() {
+            Ok(()) => self.held(&path, file).map(Some),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(source)) => Err(cannot_lock(&path, source)),
+        }
+    }
+
+    /// Opens the file of a lock.
+    fn lock_file(&self, name: &str) -> Result<(PathBuf, File), Failure> {
         let path = self.lock_path(name);
-        let cannot = |source: std::io::Error| {
-            Failure::new(Kind::Failed, format!("the lock {} cannot be made", path.display())).source(source)
-        };
+        let cannot = |source| cannot_lock(&path, source);
         if let Some(directory) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot)?;
         }
         let mut options = OpenOptions::new();
-        let mut file = options
+        let file = options
             .read(true)
             .write(true)
             .create(true)
@@ -54,12 +63,17 @@ impl Context {
             .mode(0o600)
             .open(&path)
             .map_err(cannot)?;
+        Ok((path, file))
+    }
+
+    async fn lock_named(&self, what: &str, name: &str) -> Result<Lock, Failure> {
+        let (path, file) = self.lock_file(name)?;
         let began = Instant::now();
         let mut told = false;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(fs::TryLockError::Error(source)) => return Err(cannot(source)),
+                Err(fs::TryLockError::Error(source)) => return Err(cannot_lock(&path, source)),
                 Err(fs::TryLockError::WouldBlock) => {}
             }
             let holder = || {
@@ -76,10 +90,15 @@ impl Context {
             }
             tokio::time::sleep(PAUSE).await;
         }
+        self.held(&path, file)
+    }
+
+    /// Says in the file of a lock who has it.
+    fn held(&self, path: &Path, mut file: File) -> Result<Lock, Failure> {
         let line = format!("process {}: {}\n", std::process::id(), self.command_line);
         let written =
             file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(line.as_bytes()));
-        written.map_err(cannot)?;
+        written.map_err(|source| cannot_lock(path, source))?;
         Ok(Lock(file))
     }
 
@@ -95,4 +114,8 @@ impl Context {
         let hash = hex::encode(&Sha256::digest(self.engine_name())[..4]);
         directory.join(format!("{name}-{hash}.lock"))
     }
+}
+
+fn cannot_lock(path: &Path, source: std::io::Error) -> Failure {
+    Failure::new(Kind::Failed, format!("the lock {} cannot be made", path.display())).source(source)
 }

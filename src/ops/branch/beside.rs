@@ -179,7 +179,8 @@ async fn forget_in(branches: &mut Branches<'_>, environment: &str) -> Result<(),
     branches.finish(intent, &Changes { remove_environments, ..Changes::default() }).await
 }
 
-/// Takes an environment beside away: containers, networks, volumes (whose content stays in the pool).
+/// Takes an environment beside away: containers, networks, volumes (whose content stays in the pool). The caller holds
+/// its lock too, so that nobody starts there meanwhile what is taken away.
 pub async fn end(branches: &mut Branches<'_>, environment: &str) -> Result<(), Failure> {
     let context = apart(branches.context, &branches.environment, environment);
     let wishes = plan::down::Wishes { volumes: true, remove_orphans: true, ..plan::down::Wishes::default() };

@@ -27,6 +27,7 @@ pub async fn delete(context: &Context, names: &[String], children: Children) -> 
     without.environments.retain(|name, _| !ending.contains(name));
     without.delete(&ids, children, branches.by()).map_err(failures::lineage)?;
     for environment in &ending {
+        let _lock = context.lock(environment).await?;
         beside::end(&mut branches, environment).await?;
     }
     failpoint!("branch:delete:ended");

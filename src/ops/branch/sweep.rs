@@ -1,5 +1,7 @@
 //! `gc`: takes away what is over. What is deleted can be had back for seven days; what is swept is gone.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{Branches, beside, failpoint, now};
@@ -68,7 +70,14 @@ async fn run(branches: &mut Branches<'_>, tick: &Tick<'_>) -> Result<Sweep, Fail
         .flat_map(|branch| lineage.standing_on(&branch.id).into_iter().map(str::to_owned))
         .filter(|environment| *environment != branches.environment)
         .collect();
-    lineage.environments.retain(|name, _| !over.contains(name));
+    // One where a command is at work is in use.
+    let mut locks = BTreeMap::new();
+    for environment in over {
+        if let Some(lock) = branches.context.lock_now(&environment)? {
+            locks.insert(environment, lock);
+        }
+    }
+    lineage.environments.retain(|name, _| !locks.contains_key(name));
     let sweep = lineage.sweep(tick);
     if sweep.changes.is_empty() {
         return Ok(sweep);
@@ -80,10 +89,10 @@ async fn run(branches: &mut Branches<'_>, tick: &Tick<'_>) -> Result<Sweep, Fail
         .filter(|audit| audit.act == Act::Delete && audit.sort == Sort::Branch)
         .map(|audit| audit.id.as_str())
         .collect();
-    for environment in over {
-        let on = branches.lineage.environments.get(&environment).map(|it| it.branch.clone());
+    for environment in locks.keys() {
+        let on = branches.lineage.environments.get(environment).map(|it| it.branch.clone());
         if on.is_some_and(|on| deleted.contains(&on.as_str())) {
-            beside::end(branches, &environment).await?;
+            beside::end(branches, environment).await?;
         }
     }
     let intent = branches.begin("sweep", json!({})).await?;

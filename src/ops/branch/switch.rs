@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::bind::{self, Stale};
-use super::{Branches, failpoint, now};
+use super::{Branches, failpoint, now, url};
 use crate::base::{Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::lineage::{Branch, Changes};
@@ -132,8 +132,9 @@ impl Branches<'_> {
         up::start_again(self.context, &self.engine, &self.subject, services, &bindings).await
     }
 
-    /// Stops or starts services of the environment that have its data mounted, all at once. A service that cannot be
-    /// started before another one is there is started again after it.
+    /// Stops or starts services of the environment that have its data mounted, all at once; but databases start before
+    /// the others, since those wait for them, and the engine starts one container sooner than two. A service that
+    /// cannot be started before another one is there is started again after it.
     pub async fn turn(
         &self,
         containers: &[Container],
@@ -143,9 +144,18 @@ impl Branches<'_> {
         if services.is_empty() {
             return Ok(());
         }
-        let unordered: BTreeMap<String, BTreeSet<String>> =
-            services.iter().map(|service| (service.clone(), BTreeSet::new())).collect();
-        let at_once = Order::from_edges(unordered, &[], true);
+        let databases = url::databases(&self.subject).into_iter().map(|database| database.service);
+        let databases: BTreeSet<String> = databases.filter(|name| services.contains(name)).collect();
+        let needs = |service: &String| {
+            if *turn == Turn::Start && !databases.contains(service) {
+                databases.clone()
+            } else {
+                BTreeSet::new()
+            }
+        };
+        let needs: BTreeMap<String, BTreeSet<String>> =
+            services.iter().map(|service| (service.clone(), needs(service))).collect();
+        let at_once = Order::from_edges(needs, &[], true);
         let mut observed = Observed { containers: containers.to_vec(), ..Observed::default() };
         if *turn == Turn::Start {
             observed.containers =
