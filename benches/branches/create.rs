@@ -11,15 +11,16 @@ use bollard::query_parameters::RemoveVolumeOptionsBuilder;
 
 use super::servers::{self, ADMIN, DATABASE, Plain, Server, close, first_query, free_port, shell};
 use super::site::{Load, Site};
-use super::{Bench, POOL, Sources, dslr, ioctl, size, told};
+use super::{BTRFS, Bench, Sources, dslr, ioctl, size, told};
 use crate::process;
 use crate::table::{Report, Row, Target};
 
 pub(super) const SUBJECT: &str = "branch create";
-const OURS: [&str; 3] = ["devenv", "raw", "reflink"];
+const OURS: [&str; 3] = ["devenv", "raw", "btrfs"];
 /// What copies all bytes takes long, and is not near any target.
 const COPIES: usize = 3;
 const COPY: &str = "copy";
+const EIGHTEEN: &str = "pg18 clone";
 
 pub(super) async fn run(bench: &Bench<'_>, all: &[Sources<'_>], report: &mut Report) -> Result<(), String> {
     let dslr = dslr::find();
@@ -30,6 +31,7 @@ pub(super) async fn run(bench: &Bench<'_>, all: &[Sources<'_>], report: &mut Rep
     for sources in all {
         let mut contestants = OURS.to_vec();
         contestants.extend(["cp -a", "createdb", "filecopy", "dump"]);
+        contestants.extend(sources.eighteen.is_some().then_some(EIGHTEEN));
         contestants.extend(dslr.is_ok().then_some("dslr"));
         let subject = format!("{SUBJECT} {}", size(sources.scale));
         let row = Row::new(subject, &contestants, vec![Target::Ratio("raw", 1.3)]);
@@ -44,12 +46,16 @@ pub(super) async fn run(bench: &Bench<'_>, all: &[Sources<'_>], report: &mut Rep
                 if is_copy && round >= COPIES {
                     continue;
                 }
-                let took = match (contestant, &sources.reflink, &sources.plain) {
-                    ("devenv", ..) => ours(bench, &sources.btrfs, round).await,
-                    ("raw", ..) => raw(bench, &sources.btrfs, server, round).await,
-                    ("reflink", Some(site), _) => ours(bench, site, round).await,
-                    ("cp -a", _, Some(plain)) => cp(bench, plain).await,
-                    (_, _, Some(plain)) if is_copy => {
+                let took = match (contestant, &sources.plain) {
+                    ("devenv", _) => ours(bench, &sources.ours, round).await,
+                    ("raw", _) => raw(bench, &sources.btrfs, server, round).await,
+                    ("btrfs", _) => ours(bench, &sources.btrfs, round).await,
+                    ("cp -a", Some(plain)) => cp(bench, plain).await,
+                    (EIGHTEEN, _) => match &sources.eighteen {
+                        Some(server) => database(bench, server, "filecopy", Path::new("")).await,
+                        None => continue,
+                    },
+                    (_, Some(plain)) if is_copy => {
                         let dslr = dslr.as_deref().unwrap_or(Path::new(""));
                         database(bench, plain, contestant, dslr).await
                     }
@@ -90,7 +96,7 @@ async fn ours(bench: &Bench<'_>, site: &Site<'_>, round: usize) -> Result<Durati
 
 /// The floor: one call of the kernel, two of the engine, and asking until there is an answer.
 async fn raw(bench: &Bench<'_>, site: &Site<'_>, server: &Server, round: usize) -> Result<Duration, String> {
-    let root = servers::place(bench.engine, &format!("{POOL}-mount")).await?;
+    let root = servers::place(bench.engine, &format!("{BTRFS}-mount")).await?;
     let copies = root.join("bench");
     std::fs::create_dir_all(&copies).map_err(told)?;
     let (name, port) = (format!("raw{round}"), free_port()?);

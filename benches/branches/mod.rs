@@ -2,6 +2,7 @@
 
 mod create;
 mod dslr;
+mod eighteen;
 mod many;
 mod running;
 mod servers;
@@ -30,9 +31,9 @@ use site::Site;
 
 const PROJECT: &str = "com.docker.compose.project";
 const PREFIX: &str = "devenv-bench-";
-/// What is copied by snapshots, and file by file.
+/// Of the driver that devenv takes by itself, and of the one that makes snapshots.
 const POOL: &str = "bench-pool";
-const REFLINK: &str = "bench-pool-reflink";
+const BTRFS: &str = "bench-pool-btrfs";
 const KEEPER: &str = "devenv.local/keeper";
 const SUBJECTS: [&str; 5] =
     [create::SUBJECT, running::SUBJECT, running::MEMORY, many::SUBJECT, turning::SUBJECT];
@@ -53,9 +54,11 @@ struct Bench<'a> {
 /// The same data in three places: a project in a pool of each driver, and a server on a plain volume.
 struct Sources<'a> {
     scale: u32,
+    ours: Site<'a>,
     btrfs: Site<'a>,
-    reflink: Option<Site<'a>>,
     plain: Option<Plain>,
+    /// The same in a newer server, where it could be built.
+    eighteen: Option<Plain>,
 }
 
 pub async fn run(
@@ -98,9 +101,15 @@ async fn all(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> {
     {
         return Ok(());
     }
+    let built = if options.wants(create::SUBJECT) { eighteen::build(bench) } else { Err(String::new()) };
+    if let Err(why) = built.as_ref()
+        && !why.is_empty()
+    {
+        report.note(format!("{}: no PostgreSQL 18 to compare with: {why}", create::SUBJECT));
+    }
     let mut sources = Vec::new();
     for scale in scales(options) {
-        sources.push(Sources::make(bench, scale).await?);
+        sources.push(Sources::make(bench, scale, built.is_ok()).await?);
     }
     if options.wants(create::SUBJECT)
         && let Err(why) = create::run(bench, &sources, report).await
@@ -136,15 +145,14 @@ fn size(scale: u32) -> String {
 }
 
 impl<'a> Sources<'a> {
-    async fn make(bench: &'a Bench<'a>, scale: u32) -> Result<Self, String> {
-        let btrfs = Site::database(bench, &format!("s{scale}"), POOL, scale).await?;
+    async fn make(bench: &'a Bench<'a>, scale: u32, has_eighteen: bool) -> Result<Self, String> {
+        let ours = Site::database(bench, &format!("s{scale}"), POOL, scale).await?;
+        let btrfs = Site::database(bench, &format!("t{scale}"), BTRFS, scale).await?;
         // What copies bytes is known to take longer the more there are: the largest size is not for it.
-        if scale > 100 {
-            return Ok(Self { scale, btrfs, reflink: None, plain: None });
-        }
-        let reflink = Some(Site::database(bench, &format!("r{scale}"), REFLINK, scale).await?);
-        let plain = Some(Plain::make(bench, &btrfs, scale).await?);
-        Ok(Self { scale, btrfs, reflink, plain })
+        let plain = if scale > 100 { None } else { Some(Plain::make(bench, &ours, scale).await?) };
+        let eighteen =
+            if scale <= 100 && has_eighteen { Some(eighteen::make(bench, scale).await?) } else { None };
+        Ok(Self { scale, ours, btrfs, plain, eighteen })
     }
 }
 
@@ -203,7 +211,7 @@ pub async fn clean(engine: &Docker) {
         remove(&volume.name).await;
     }
     let root = engine.info().await.ok().and_then(|info| info.docker_root_dir).unwrap_or_default();
-    for pool in [POOL, REFLINK] {
+    for pool in [POOL, BTRFS] {
         remove(&format!("{pool}-mount")).await;
         let folder = Path::new(&root).join("devenv").join(pool);
         // The device would keep the file's blocks after it is gone.

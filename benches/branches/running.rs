@@ -27,15 +27,15 @@ const WAYS: [Way; 3] = [
 ];
 
 pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut Report) -> Result<(), String> {
-    let (Some(reflink), Some(plain)) = (&sources.reflink, &sources.plain) else { return Ok(()) };
-    let sites = [&sources.btrfs, reflink];
+    let Some(plain) = &sources.plain else { return Ok(()) };
+    let sites = [&sources.ours, &sources.btrfs];
     for site in sites {
         close(site.branch(BRANCH, &["--start"]).await?.1).await;
     }
     if bench.options.wants(MEMORY) {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let mut row = Row::new(MEMORY, &["devenv"], Vec::new()).in_unit(Unit::Bytes);
-        let memory = servers::memory(bench.engine, &sources.btrfs.beside(BRANCH)).await?;
+        let memory = servers::memory(bench.engine, &sources.ours.beside(BRANCH)).await?;
         row.add_figure("devenv", f64::from(u32::try_from(memory >> 10).unwrap_or(u32::MAX)) * 1024.0);
         report.add(row);
     }
@@ -46,7 +46,7 @@ pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut R
     let contestants = [
         ("devenv", contestants[0].clone()),
         ("plain", plain.running.name.clone()),
-        ("reflink", contestants[1].clone()),
+        ("btrfs", contestants[1].clone()),
     ];
     race(bench, &size(sources.scale), &contestants, &WAYS, report).await?;
     for site in sites {
@@ -60,9 +60,9 @@ pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut R
     let running = server.start(FASTER, &plain.volume, free_port()?).await?;
     close(first_query(&running.uri("postgres")).await?).await;
     let contestants = [
-        ("devenv", sources.btrfs.beside(FASTER)),
+        ("devenv", sources.ours.beside(FASTER)),
         ("plain", running.name.clone()),
-        ("reflink", reflink.beside(FASTER)),
+        ("btrfs", sources.btrfs.beside(FASTER)),
     ];
     let ways = [Way { name: "fast, tpc-b", arguments: "" }, Way { name: "fast, select", arguments: "" }];
     race(bench, &size(sources.scale), &contestants, &ways, report).await?;

@@ -153,15 +153,20 @@ impl Server {
             image: config.image,
             env: config.env,
             cmd: config.cmd,
-            exposed_ports: Some(vec![PORT.to_owned()]),
-            labels: Some(HashMap::from([(PROJECT.to_owned(), format!("{PREFIX}raw"))])),
             host_config: Some(HostConfig {
                 shm_size: found.host_config.and_then(|host| host.shm_size),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
         };
-        Ok(Self { engine: bench.engine.clone(), body })
+        Ok(Self::of(bench, body))
+    }
+
+    /// Of any image.
+    pub(super) fn of(bench: &Bench<'_>, mut body: ContainerCreateBody) -> Self {
+        body.exposed_ports = Some(vec![PORT.to_owned()]);
+        body.labels = Some(HashMap::from([(PROJECT.to_owned(), format!("{PREFIX}raw"))]));
+        Self { engine: bench.engine.clone(), body }
     }
 
     /// With settings on the command line, which count before all files.
