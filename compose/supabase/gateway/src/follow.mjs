@@ -17,6 +17,7 @@ const READS = ['GET', 'HEAD', 'OPTIONS'];
 export class Follower {
   /** What stands on the server of now, or null while there is none. */
   current = null;
+  #underWay = new Set();
   #arrive;
   #arrival;
 
@@ -44,6 +45,7 @@ export class Follower {
         this.current = backend;
         this.#arrive(backend);
         await backend.ended;
+        for (const giveUp of this.#underWay) giveUp();
         console.log('the database went away');
       } catch (error) {
         console.error(`database: ${error.message}`);
@@ -67,6 +69,15 @@ export class Follower {
     return backend;
   }
 
+  /** An answer under way, or nothing if the server is lost first. */
+  #unlessLost(answer, lastWord) {
+    return new Promise((resolve, reject) => {
+      const giveUp = () => setTimeout(resolve, lastWord);
+      this.#underWay.add(giveUp);
+      Promise.resolve(answer).then(resolve, reject).finally(() => this.#underWay.delete(giveUp));
+    });
+  }
+
   /**
    * The answer of `handle(backend)`. A request that only reads is put to the next server if the first vanished meanwhile; any other gets to know that it is not known what became of it.
    */
@@ -78,7 +89,7 @@ export class Follower {
       const reads = READS.includes(request.method);
       let response;
       try {
-        response = await Promise.race([handle(backend), backend.ended.then(() => pause(reads ? 0 : LAST_WORD_MS))]);
+        response = await this.#unlessLost(handle(backend), reads ? 0 : LAST_WORD_MS);
       } catch (error) {
         await backend.check();
         if (!backend.over) throw error;

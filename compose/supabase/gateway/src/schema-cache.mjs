@@ -5,6 +5,7 @@ const RETRY_MS = 300;
 
 export class SchemaCache {
   #timer;
+  #reading = false;
 
   constructor({ connection, sql }) {
     Object.assign(this, { connection, sql });
@@ -22,19 +23,22 @@ export class SchemaCache {
     this.ended = true;
   }
 
-  /** A migration sends a notification per statement: wait until they settle. */
+  /** A migration sends a notification per statement: wait until they settle. One reading at a time, so that none overtakes a later one. */
   schedule(why, delay = SETTLE_MS) {
     clearTimeout(this.#timer);
-    if (!this.ended) this.#timer = setTimeout(() => this.#reload(why), delay);
+    if (!this.ended) this.#timer = setTimeout(() => (this.#reading ? this.schedule(why) : this.#reload(why)), delay);
   }
 
   async #reload(why) {
+    this.#reading = true;
     try {
       await this.#read(why);
     } catch (error) {
       if (this.ended) return;
       console.error(`reading the schema: ${error.message}`);
       this.schedule(why, RETRY_MS);
+    } finally {
+      this.#reading = false;
     }
   }
 

@@ -77,6 +77,21 @@ test('a server that vanishes under a request: reading goes to the next, writing 
   assert.deepEqual(calls.filter(([method]) => method === 'write'), [['write', 1]]);
 });
 
+test('a driver that forgets to answer keeps nobody waiting', async () => {
+  const { begin, next } = servers();
+  const follower = new Follower({ begin });
+  const first = await next(1);
+  first.start();
+  await pause(1);
+  const forgotten = (server) => (server.number > 1 ? says(server) : new Promise(() => {}));
+  const [read, written] = [follower.answer(get, forgotten), follower.answer(post, forgotten)];
+  await pause(1);
+  first.lose();
+  (await next(2)).start();
+  assert.equal(await (await read).text(), 'server 2');
+  assert.equal((await written).status, 503);
+});
+
 test('an error without a lost server is the answer', async () => {
   const { begin, next } = servers();
   const follower = new Follower({ begin });
