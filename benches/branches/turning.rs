@@ -110,7 +110,7 @@ async fn restart(
     api: u16,
     name: &'static str,
 ) -> Result<Duration, String> {
-    let containers = ["db", "api"].map(|service| format!("{}-{service}-1", site.project));
+    let containers = ["db", "storage"].map(|service| format!("{}-{service}-1", site.project));
     let began = Instant::now();
     try_join_all(containers.iter().map(|it| bench.engine.stop_container(it, None::<StopContainerOptions>)))
         .await
