@@ -83,7 +83,7 @@ pub async fn run(
 
 /// The template in a project of its own, on free ports, if its images are there.
 async fn supabase(directory: &Path, engine: &Docker) -> Result<Stack, String> {
-    for image in ["postgres:17", "gateway:1", "realtime:1", "functions:1", "mail:1"] {
+    for image in ["postgres:17", "gateway:2", "realtime:2", "functions:1", "mail:1"] {
         let image = format!("devenv.local/supabase/{image}");
         engine
             .inspect_image(&image)

@@ -64,6 +64,7 @@ fn a_template_becomes_a_project_that_loads_and_can_be_given_again() {
     exit 0
     --- stdout
     db
+    storage
     api
     functions
     mail

@@ -38,8 +38,8 @@ fn modules_are_listed_without_a_project_too() {
     assert_snapshot!(sandbox.devenv("template list"), @"
     exit 0
     --- stdout
-    NAME      SERVICES                             DESCRIPTION
-    supabase  db api realtime functions mail meta  A Supabase-style stack: Postgres 17, REST, Auth, Storage, Realtime, Edge Functions, a studio and a mail catcher.
+    NAME      SERVICES                                     DESCRIPTION
+    supabase  db api storage realtime functions mail meta  A Supabase-style stack: Postgres 17, REST, Auth, Storage, Realtime, Edge Functions, a studio and a mail catcher.
     ");
 }
 

@@ -217,6 +217,7 @@ export function load(env = process.env) {
     publishableKey: env.PUBLISHABLE_KEY,
     secretKey: env.SECRET_KEY,
     smtp: { host: env.SMTP_HOST ?? 'mail', port: Number(env.SMTP_PORT ?? 1025), from: env.SMTP_FROM ?? config.local_smtp?.admin_email ?? 'admin@email.com' },
+    storageUrl: env.STORAGE_URL ?? 'http://storage:5000',
     upstreams: { '/functions/v1': env.FUNCTIONS_URL, '/realtime/v1': env.REALTIME_URL, '/pg': env.META_URL },
   };
   for (const name of ['jwtSecret', 'publishableKey', 'secretKey']) if (!settings[name]) throw new Error(`${{ jwtSecret: 'JWT_SECRET', publishableKey: 'PUBLISHABLE_KEY', secretKey: 'SECRET_KEY' }[name]} is not set`);

@@ -3,53 +3,23 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { getRequestListener } from '@hono/node-server';
-import { App } from '@supabase/lite';
-import { createPostgresConnection } from '@supabase/lite/postgres';
-import postgres from 'postgres';
-import { AuthAdmin } from './auth-admin.mjs';
-import { Auth } from './auth.mjs';
-import { seedBuckets } from './buckets.mjs';
-import { acceptedConfig, liteConfig, load, mailTemplates } from './config.mjs';
+import { Backend, accept } from './backend.mjs';
+import { load } from './config.mjs';
+import { Follower } from './follow.mjs';
 import { Keys } from './keys.mjs';
-import { Mailer } from './mail.mjs';
-import { ObjectStore } from './object-store.mjs';
 import { Proxy } from './proxy.mjs';
 import { json, preflight } from './responses.mjs';
-import { SchemaCache } from './schema-cache.mjs';
-import { Sessions } from './sessions.mjs';
-import { Storage } from './storage.mjs';
 import { studio } from './studio.mjs';
 
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));
+
 const { settings, config, warnings } = load();
-for (const warning of warnings) console.warn(`warning: ${warning}`);
+const warn = (warning) => console.warn(`warning: ${warning}`);
+warnings.forEach(warn);
 
-const sql = postgres(settings.databaseUrl, { max: 4, onnotice() {}, idle_timeout: 60 });
-await untilAnswered(sql);
 const keys = await Keys.create(settings);
-const mailer = new Mailer({ settings, config, sql, templates: mailTemplates(config, settings.projectDir) });
-
-const app = acceptedConfig(
-  liteConfig(config, settings),
-  (accepted) => new App({
-    ...accepted,
-    connection: createPostgresConnection({ url: settings.databaseUrl }),
-    options: { server: { admin: true, apiKeys: { resolver: keys.resolver } } },
-  }),
-  (warning) => console.warn(`warning: ${warning}`),
-);
-app._mailer = mailer;
-const store = new ObjectStore({ root: '/var/lib/storage', sql });
-app._storageAdapter = store;
-await app.init();
-const schema = new SchemaCache({ connection: app.connection, sql });
-
-// peerAddress null: a request to the API is never taken for one of the local studio, wherever it comes from.
-const lite = (request) => app.fetch(request, { peerAddress: null });
-const sessions = new Sessions({ sql, keys, settings, config });
-const auth = new Auth({ lite, sessions, sql, mailer, config });
-const authAdmin = new AuthAdmin({ sql, keys, settings, config, mailer });
-const storage = new Storage({ lite });
+const accepted = accept({ config, settings, keys, warn });
+const database = new Follower({ begin: () => new Backend({ settings, config, accepted, keys }) });
 const proxy = new Proxy({ upstreams: settings.upstreams, keys });
 
 async function api(incoming) {
@@ -60,36 +30,18 @@ async function api(incoming) {
     const message = 'GraphQL is not part of this stack: pg_graphql is not packaged for it (the extension is a stub). Use /rest/v1.';
     return json({ data: null, errors: [{ message }], message }, 501);
   }
-  const request = new Request(incoming, { headers: keys.normalise(incoming.headers) });
-  if (url.pathname.startsWith('/storage/v1')) return storage.fetch(request);
-  if (url.pathname.startsWith('/auth/v1')) {
-    if (incoming.method === 'OPTIONS') return preflight(incoming);
-    return (await authAdmin.fetch(request)) ?? auth.fetch(request);
-  }
-  if (url.pathname.startsWith('/rest/v1')) return lite(request);
   // @supabase/lite answers more (its studio, its configuration with the database's password): that is for the studio's port alone.
-  return json({ message: `no route matched: ${url.pathname}` }, 404);
+  if (!['/storage/v1', '/auth/v1', '/rest/v1'].some((prefix) => url.pathname.startsWith(prefix))) return json({ message: `no route matched: ${url.pathname}` }, 404);
+  if (incoming.method === 'OPTIONS' && url.pathname.startsWith('/auth/v1')) return preflight(incoming);
+  const headers = keys.normalise(incoming.headers);
+  return database.answer(incoming, (backend) => backend.fetch(new Request(incoming, { headers }), url));
 }
 
 async function health() {
-  if (!schema.loaded) return json({ status: 'starting', message: 'the schema is not read yet' }, 503);
-  try {
-    await Promise.race([sql`select 1`, new Promise((_, reject) => setTimeout(reject, 2000, new Error('no answer within 2 s')))]);
-    return json({ status: 'ok' });
-  } catch (error) {
-    return json({ status: 'failing', message: `database: ${error.message}` }, 503);
-  }
-}
-
-async function untilAnswered(database) {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await database`select 1`;
-    } catch (error) {
-      if (attempt % 40 === 1) console.log(`waiting for the database (${error.code ?? error.message})`);
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
-  }
+  const backend = database.current;
+  if (!backend?.seeded) return json({ status: 'starting', message: backend ? 'buckets are being made' : 'waiting for the database, and for its schema' }, 503);
+  const error = await backend.check();
+  return error ? json({ status: 'failing', message: `database: ${error.message}` }, 503) : json({ status: 'ok' });
 }
 
 const guarded = (handler) => getRequestListener(async (request, env) => {
@@ -107,10 +59,12 @@ const server = http.createServer((request, response) => {
   return route ? proxy.handle(route, request, response) : listener(request, response);
 });
 server.on('upgrade', (request, socket, head) => proxy.upgrade(request, socket, head));
-await seedBuckets({ sql, config, settings, storage, store });
-const studioServer = http.createServer(guarded(studio(app)));
+const local = (request) => database.answer(request, (backend) => backend.app.fetch(request, { peerAddress: '127.0.0.1' }));
+// Longer than clients keep a connection that they do not use, so that none is closed just when it is used again.
+server.keepAliveTimeout = 75_000;
+const studioServer = http.createServer(guarded(studio(local)));
 await Promise.all([once(server.listen(settings.port, '0.0.0.0'), 'listening'), once(studioServer.listen(settings.studioPort, '0.0.0.0'), 'listening')]);
-console.log(`API ready after ${Math.round(performance.now())} ms: ${settings.externalUrl}`);
+console.log(`API listens after ${Math.round(performance.now())} ms: ${settings.externalUrl}`);
 
 // From here on nothing ends the gateway: when the database restarts, whoever waits for an answer gets an error.
 process.on('unhandledRejection', (error) => console.error(error));

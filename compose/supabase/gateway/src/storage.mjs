@@ -1,7 +1,8 @@
 // /storage/v1 is @supabase/lite's; requests and answers are brought into the form that storage-js speaks. The functions are pure; the tests run them without a stack.
 import { bytes } from './config.mjs';
-import { parseRange } from './object-store.mjs';
-import { json } from './responses.mjs';
+import { parseRange } from './object-paths.mjs';
+import { storeContext } from './object-store.mjs';
+import { json, unavailable } from './responses.mjs';
 
 const PREFIX = '/storage/v1';
 
@@ -92,6 +93,12 @@ export class Storage {
   }
 
   async fetch(request) {
+    const context = {};
+    const response = await storeContext.run(context, () => this.#fetch(request));
+    return context.away && response.status >= 500 ? unavailable('the service `storage` does not answer') : response;
+  }
+
+  async #fetch(request) {
     const { method } = request;
     const url = new URL(request.url);
     url.pathname = plainPath(url.pathname);

@@ -8,11 +8,12 @@ import { json } from './responses.mjs';
 const FILES = path.join(path.dirname(fileURLToPath(import.meta.resolve('@supabase/lite'))), 'static');
 const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.ico': 'image/x-icon', '.svg': 'image/svg+xml' };
 
-export const studio = (app) => async (request) => {
+/** `fetch` answers as @supabase/lite does. */
+export const studio = (fetch) => async (request) => {
   const { hostname, pathname } = new URL(request.url);
   // A page elsewhere must not get here by a name of its own that leads to this machine.
   if (!isLoopbackHostname(hostname) && !hostname.endsWith('.localhost')) return json({ message: `the studio is for this machine only, not for ${hostname}` }, 403);
-  if (!pathname.startsWith('/static/')) return app.fetch(asLocalhost(request), { peerAddress: '127.0.0.1' });
+  if (!pathname.startsWith('/static/')) return fetch(asLocalhost(request));
   const file = path.join(FILES, path.normalize(decodeURIComponent(pathname.slice('/static'.length))));
   if (!file.startsWith(FILES)) return new Response(null, { status: 404 });
   try {

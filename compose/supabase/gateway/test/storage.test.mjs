@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { filePath, parseRange } from '../src/object-store.mjs';
+import { filePath, parseRange } from '../src/object-paths.mjs';
 import { bucketRequest, disposition, infoAnswer, listAnswer, nameFileField, plainPath, route, signedAnswer, signedUploadAnswer, slice, withCode } from '../src/storage.mjs';
 
 test('what requests are about', () => {

@@ -11,6 +11,11 @@ export class Access {
     this.sql = sql;
   }
 
+  /** Another database may publish other tables. */
+  forget() {
+    this.#published.at = 0;
+  }
+
   async isPublished(schema, table) {
     if (Date.now() - this.#published.at > 1000) {
       const rows = await this.sql`select schemaname || '.' || tablename as name from pg_publication_tables where pubname = 'supabase_realtime'`;

@@ -1,5 +1,6 @@
 // Changes of the published tables, from a TEMPORARY wal2json slot that is read over an ordinary session. A permanent slot would be copied into snapshots and branches and keep their WAL for ever.
 import postgres from 'postgres';
+import { lasting, persist } from '../../shared/connections.mjs';
 
 const ACTIVE_POLL_MS = 100;
 const IDLE_POLL_MS = 1000;
@@ -64,9 +65,9 @@ export class Changes {
   ready = false;
   #wake = () => {};
 
-  /** `isActive()`: is anybody listening? `deliver(line)`: a line of wal2json. */
-  constructor({ databaseUrl, isActive, deliver }) {
-    Object.assign(this, { databaseUrl, isActive, deliver });
+  /** `isActive()`: is anybody listening? `deliver(line)`: a line of wal2json. `begin()`: another server is being read, which may hold other data. */
+  constructor({ databaseUrl, isActive, deliver, begin = () => {} }) {
+    Object.assign(this, { databaseUrl, isActive, deliver, begin });
     this.#run();
   }
 
@@ -77,24 +78,32 @@ export class Changes {
 
   async #run() {
     for (;;) {
-      const session = postgres(this.databaseUrl, { max: 1, onnotice() {}, idle_timeout: 0, max_lifetime: null });
+      const state = { lost: false };
+      const onclose = () => {
+        state.lost = this.ready;
+        this.#wake();
+      };
+      const session = postgres(this.databaseUrl, { ...lasting, max: 1, onclose });
       try {
-        await this.#read(session);
+        await this.#read(session, state);
       } catch (error) {
-        this.ready = false;
         console.error(`reading changes: ${error.message}`);
       }
-      await session.end({ timeout: 1 }).catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      this.ready = false;
+      await session.end({ timeout: 0 }).catch(() => {});
+      // A database that was replaced is followed at once.
+      if (!state.lost) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 
-  async #read(session) {
+  async #read(session, state) {
     const slot = `devenv_realtime_${process.pid}_${Date.now()}`;
+    await persist(() => session`select 1`);
     await session`select pg_create_logical_replication_slot(${slot}, 'wal2json', true)`;
     this.ready = true;
+    this.begin();
     console.log(`changes: reading from the temporary slot ${slot}`);
-    for (;;) {
+    while (!state.lost) {
       const lines = await session`
         select data from pg_logical_slot_get_changes(${slot}, null, null, 'format-version', '2', 'include-pk', 'true', 'include-timestamp', 'true', 'include-transaction', 'false')`;
       for (const { data } of lines) await this.deliver(JSON.parse(data)).catch((error) => console.error(`delivering a change: ${error.message}`));
@@ -103,5 +112,6 @@ export class Changes {
         setTimeout(resolve, this.isActive() ? ACTIVE_POLL_MS : IDLE_POLL_MS);
       });
     }
+    throw new Error('the database went away');
   }
 }

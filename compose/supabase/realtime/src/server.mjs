@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { jwtVerify } from 'jose';
 import postgres from 'postgres';
 import { WebSocketServer } from 'ws';
+import { lasting } from '../../shared/connections.mjs';
 import { Access } from './access.mjs';
 import { Changes, toChange, wants } from './changes.mjs';
 import { decode, encode } from './protocol.mjs';
@@ -13,7 +14,7 @@ process.on('unhandledRejection', (error) => console.error(error));
 
 const { PGHOST = 'db', PGPORT = '5432', PGUSER = 'supabase_admin', PGPASSWORD = '', PGDATABASE = 'postgres', JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY, PORT = '4000' } = process.env;
 const databaseUrl = `postgres://${encodeURIComponent(PGUSER)}:${encodeURIComponent(PGPASSWORD)}@${PGHOST}:${PGPORT}/${PGDATABASE}`;
-const sql = postgres(databaseUrl, { max: 4, onnotice() {}, idle_timeout: 60 });
+const sql = postgres(databaseUrl, { ...lasting, max: 4, idle_timeout: 60 });
 const secret = new TextEncoder().encode(JWT_SECRET);
 const keys = new Map([[PUBLISHABLE_KEY, { role: 'anon' }], [SECRET_KEY, { role: 'service_role' }]]);
 const claimsOf = async (token) => keys.get(token) ?? (await jwtVerify(token, secret, { algorithms: ['HS256'] })).payload;
@@ -23,7 +24,7 @@ const topics = new Map();
 let nextFilterId = 1;
 
 const access = new Access({ sql });
-const changes = new Changes({ databaseUrl, isActive: () => topics.size > 0, deliver });
+const changes = new Changes({ databaseUrl, isActive: () => topics.size > 0, deliver, begin: () => access.forget() });
 
 function send(connection, message) {
   if (connection.readyState === connection.OPEN) connection.send(encode(message, connection.version));
