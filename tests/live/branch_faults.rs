@@ -132,6 +132,19 @@ fn switch_cut_off_at_any_step() {
 }
 
 #[test]
+fn what_was_cut_off_is_told_by_who_only_looks() {
+    let site = Site::pooled_up("flook", FILES, "one");
+    site.ok("db branch create feat");
+    site.ok("db branch switch main");
+    site.failing("branch:switch:pointed=return(KILL)", "db branch switch feat");
+    site.ok("db branch list").says(&["`branch switch` was cut off", "devenv up"]);
+    site.ok("up");
+    let after = site.ok("db branch list");
+    assert!(!after.err.contains("cut off"), "{after}");
+    site.agrees();
+}
+
+#[test]
 fn a_recovery_cut_off_is_gone_on_with() {
     let site = Site::pooled_up("frecover", FILES, "one");
     site.ok("db branch create feat");

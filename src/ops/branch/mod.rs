@@ -172,11 +172,13 @@ pub async fn current_name(context: &Context, engine: &Engine, subject: Subject) 
 }
 
 impl<'a> Branches<'a> {
-    /// For a command that only looks.
+    /// For a command that only looks. What it sees may not be so where an earlier command was cut off, which it says.
     pub async fn look(context: &'a Context) -> Result<Self, Failure> {
         let subject = context.subject(&[])?;
         let engine = context.engine().await?;
-        Self::of(context, subject, engine).await
+        let branches = Self::of(context, subject, engine).await?;
+        recover::remark(&branches).await?;
+        Ok(branches)
     }
 
     /// For a command that changes something: it holds the project's lock, and what an earlier command left open is

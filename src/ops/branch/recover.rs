@@ -27,6 +27,23 @@ pub async fn first<'a>(
     Ok(Some(branches))
 }
 
+/// Says what is open that nobody works on: who only looks does not put it right.
+pub async fn remark(branches: &Branches<'_>) -> Result<(), Failure> {
+    let open =
+        branches.catalogue.open_intents(Some(&branches.project.id)).await.map_err(failures::catalogue)?;
+    let here = |intent: &Intent| intent.environment.as_deref().is_none_or(|it| it == branches.environment);
+    let mut left = open.into_iter().map(|open| open.intent).filter(|it| it.verb != "describe" && here(it));
+    if let Some(intent) = left.next()
+        && branches.context.lock_now(&branches.environment)?.is_some()
+    {
+        branches.note(format!(
+            "`{}` was cut off: the next command that changes something puts that right, `devenv up` for example",
+            intent.verb
+        ));
+    }
+    Ok(())
+}
+
 /// Brings the project to where a command may begin. The caller holds the project's lock, so whoever began an intent
 /// of this environment is gone.
 pub async fn recover(branches: &mut Branches<'_>) -> Result<(), Failure> {
