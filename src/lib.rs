@@ -13,7 +13,7 @@
 //!
 //! # Rooms
 //! `base` (words shared by all) ← `compose`, `plan`, `lineage` (pure: text and data in, data out) ← `engine`,
-//! `postgres`, `catalogue`, `machine`, `storage` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui`
+//! `postgres`, `catalogue`, `machine`, `storage`, `git` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui`
 //! (tells) ← `cli` (listens).
 //! `tests/layering.rs` keeps the imports so.
 
@@ -22,6 +22,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod compose;
 pub mod engine;
+pub mod git;
 pub mod library;
 pub mod lineage;
 pub mod machine;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Branches, failpoint, new_id, now};
+use super::{Branches, beside, failpoint, new_id, now};
 use crate::base::{Event, Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::engine::Deployment;
@@ -27,6 +27,13 @@ const FIRST: [&str; 3] = ["main", "trunk", "root"];
 pub async fn adopt(branches: &mut Branches<'_>, taken: Option<&str>) -> Result<(), Failure> {
     if branches.lineage.current(&branches.environment).is_some() {
         return Ok(());
+    }
+    if branches.context.choice.apart.is_some()
+        && branches.lineage.environment(&branches.environment).is_none()
+    {
+        let label = beside::label(branches.base(), &branches.environment).unwrap_or(&branches.environment);
+        return Err(Failure::new(Kind::Failed, format!("there is no environment `{label}` yet"))
+            .hint("`devenv up` makes it, with a copy of the data of the one that it comes from"));
     }
     is_possible(branches)?;
     let mut first = first_branch(branches, taken)?;
@@ -145,6 +152,15 @@ pub(super) async fn rebind(branches: &Branches<'_>, detail: &Value) -> Result<()
     }
     let subject = branches.subject.clone();
     up::start_again(branches.context, &branches.engine, &subject, &services, &deployment.bindings).await
+}
+
+/// Fails where two environments would work on one folder of this machine.
+pub fn is_unshared(branches: &Branches<'_>) -> Result<(), Failure> {
+    if branches.data.unheld.iter().any(|unheld| unheld.bind.is_some()) {
+        is_possible(branches)
+    } else {
+        Ok(())
+    }
 }
 
 /// Fails where a branch would lack what is missed most.
