@@ -79,6 +79,8 @@ impl Repository {
     #[must_use]
     pub fn in_main(&self, folder: &Path) -> PathBuf {
         match folder.strip_prefix(&self.root) {
+            // Joined with nothing, a path would end in a slash.
+            Ok(below) if self.is_linked() && below.as_os_str().is_empty() => self.main_root(),
             Ok(below) if self.is_linked() => self.main_root().join(below),
             _ => folder.to_owned(),
         }
@@ -157,6 +159,10 @@ pub(crate) mod tests {
         assert_eq!(side.common_dir, sketch.path("repo/.git"));
         assert_eq!(side.main_root(), sketch.path("repo"));
         assert_eq!(side.in_main(&sketch.path("side/app")), sketch.path("repo/app"));
+        assert_eq!(
+            side.in_main(&sketch.path("side")).display().to_string(),
+            sketch.path("repo").display().to_string()
+        );
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Current {
     pub pinned: Option<String>,
     /// The compose project that environments are named after.
     pub base: Option<String>,
+    /// The git branch that meant the current one: while it stays, so does the environment.
+    pub git: Option<String>,
 }
 
 fn file(folder: &Path) -> PathBuf {

@@ -84,7 +84,8 @@ pub async fn ensure(context: &Context) -> Result<Context, Failure> {
         }
     }
     let current = Current::read(&standing.folder).now(&standing.label);
-    Current { base: Some(standing.base.clone()), ..current }.write(&standing.folder)?;
+    let git = standing.git.clone();
+    Current { base: Some(standing.base.clone()), git, ..current }.write(&standing.folder)?;
     Ok(ready)
 }
 

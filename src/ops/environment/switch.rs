@@ -52,5 +52,6 @@ fn remember(standing: &Standing, current: Current, name: &str, pinned: bool) -> 
     let mut now = current.now(&label);
     now.pinned = pinned.then_some(label);
     now.base = Some(standing.base.clone());
+    now.git = standing.git.clone().filter(|_| !pinned);
     now.write(&standing.folder)
 }

@@ -34,9 +34,8 @@ pub fn post_checkout(context: &Context, arguments: &[String], program: &Path) ->
         return Ok(Vec::new());
     }
     let Some(repository) = Repository::find(&context.directory) else { return Ok(Vec::new()) };
-    if repository.head().branch().is_none() || repository.busy().is_some() {
-        return Ok(Vec::new());
-    }
+    let head = repository.head();
+    let Some(branch) = head.branch().filter(|_| repository.busy().is_none()) else { return Ok(Vec::new()) };
     let mut said = Vec::new();
     for below in repository.folders() {
         let folder = repository.root.join(&below);
@@ -45,6 +44,9 @@ pub fn post_checkout(context: &Context, arguments: &[String], program: &Path) ->
         let (Some(before), Some(base), None) = (&current.current, &current.base, &current.pinned) else {
             continue;
         };
+        if current.git.as_deref() == Some(branch) {
+            continue;
+        }
         let facts = git::facts(&repository, base);
         let variable = |name: &str| context.environment.get(name).map(String::as_str);
         let choice = which::which(&Asked {
@@ -59,7 +61,12 @@ pub fn post_checkout(context: &Context, arguments: &[String], program: &Path) ->
             Meant::Label(label) => label,
             Meant::Called(_) => continue,
         };
-        if !matches!(choice.origin, Origin::Git(_)) || label == *before {
+        if !matches!(choice.origin, Origin::Git(_)) {
+            continue;
+        }
+        let current = Current { git: Some(branch.to_owned()), ..current.clone() };
+        if label == *before {
+            current.write(&folder)?;
             continue;
         }
         // Before the work begins, so that a checkout that follows at once sees it.

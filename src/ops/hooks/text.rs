@@ -15,8 +15,10 @@ pub(super) const OLD: &str = "devenv-old";
 pub(super) fn part(hook: &str, program: &str) -> String {
     let program = argument(program);
     let otherwise = if hook == "pre-commit" { "|| [ $? -ne 5 ] || exit 1" } else { "|| :" };
+    // Without a process where only files were checked out (githooks(5), "post-checkout").
+    let unless = if hook == "post-checkout" { "if [ \"$3\" = 0 ]; then :\nelif" } else { "if" };
     format!(
-        "{BEGIN}if [ -x {program} ]; then {program} hooks run {hook} \"$@\" {otherwise}\n\
+        "{BEGIN}{unless} [ -x {program} ]; then {program} hooks run {hook} \"$@\" {otherwise}\n\
          elif command -v devenv >/dev/null 2>&1; then devenv hooks run {hook} \"$@\" {otherwise}\nfi\n{END}"
     )
 }
