@@ -6,7 +6,7 @@ use serde_json::json;
 use super::options;
 use crate::base::{Failure, Kind};
 use crate::lineage::Seconds;
-use crate::ops::environment::{Words, end, export, list, make, orphans, resolve, switch};
+use crate::ops::environment::{Words, adopt, end, export, list, make, orphans, resolve, switch};
 use crate::ops::{Context, branch, up};
 use crate::ui::{Table, Ui, words};
 
@@ -39,6 +39,7 @@ enum EnvCommand {
     Ttl(Ttl),
     Diff(Diff),
     Export(Export),
+    Adopt(Adopt),
 }
 
 /// Make an environment and start it
@@ -215,6 +216,7 @@ impl Env {
             EnvCommand::Ttl(ttl) => ttl.run(context, ui).await,
             EnvCommand::Diff(diff) => diff.run(context, asked, ui).await,
             EnvCommand::Export(export) => export.run(&here().await?, ui).await,
+            EnvCommand::Adopt(adopt) => adopt.run(&here().await?, ui).await,
         }
     }
 }
@@ -606,6 +608,46 @@ impl Diff {
             table.row([&difference.what, &difference.a, &difference.b].map(|text| words::harmless(text)));
         }
         ui.table(&table);
+        Ok(())
+    }
+}
+
+/// Move the data of a compose project that ran before into the pool, once
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devenv env adopt             the volumes of this project\n  devenv env adopt old-shop    those of a project that had another name; it keeps them\n\nOnly the default environment adopts; others begin as copies of it."
+)]
+struct Adopt {
+    /// The compose project that had the volumes [default: this one]
+    #[arg(value_name = "PROJECT")]
+    old: Option<String>,
+    /// Say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Adopt {
+    async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+        if self.dry_run {
+            let name = &context.standing()?.base;
+            ui.note(&format!("would move the data of {} into the pool", self.old.as_ref().unwrap_or(name)));
+            return Ok(());
+        }
+        let adopted = adopt::adopt(context, self.old.as_deref()).await?;
+        ui.note(&format!(
+            "{} are branch {} of the pool now: `devenv up` starts on it",
+            adopted.volumes.join(", "),
+            adopted.branch
+        ));
+        if let Some(old) = &self.old {
+            let old = words::argument(old);
+            ui.note(&format!(
+                "{old} has its volumes still: `docker compose -p {old} down -v` takes them away"
+            ));
+        }
+        if ui.wants_json() {
+            ui.json(&json!({ "version": 1, "branch": adopted.branch, "volumes": adopted.volumes }));
+        }
         Ok(())
     }
 }

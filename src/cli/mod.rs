@@ -232,6 +232,9 @@ async fn run(command: Command, global: &Global, context: &Context, ui: &Ui) -> R
             _ if global.env.is_some() => return Err(needs_no_environment()),
             _ => context,
         };
+        if global.branch.is_none() && command.needs_environment() {
+            context.environment_is_there()?;
+        }
         match (&global.branch, &command) {
             (Some(branch), _) => {
                 let makes = matches!(command, Command::Up(_));
@@ -293,6 +296,13 @@ impl Command {
                 | Self::Hooks(_)
                 | Self::Keeper(_)
         )
+    }
+}
+
+impl Command {
+    /// Whether it works on what an environment has; `up` makes one.
+    fn needs_environment(&self) -> bool {
+        self.follows_git() && !matches!(self, Self::Up(_) | Self::Gc(_) | Self::Build(_) | Self::Pull(_))
     }
 }
 

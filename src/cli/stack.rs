@@ -357,9 +357,6 @@ fn show_status(ui: &Ui, status: &status::Status) {
     let meant = status.environment.as_ref().filter(|meant| !meant.default || meant.git.is_some());
     if let Some(meant) = meant {
         ui.note(&format!("environment {} ({})", meant.name, words::harmless(&meant.origin)));
-        if status.services.iter().all(|row| row.container.is_empty()) {
-            ui.note("nothing of it is there: `devenv up` starts it");
-        }
     }
     if let Some(branch) = &status.branch {
         ui.note(&format!("on branch {}", words::harmless(branch)));

@@ -104,7 +104,6 @@ fn section(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::Sketch;
-    use super::*;
 
     #[test]
     fn folders_come_back_as_they_were() {

@@ -86,7 +86,11 @@ fn two_git_branches_are_up_at_once() {
     let site = site("env");
     let main_port = site.ok("port web 80").out;
     git(&site, "checkout -q -b feat/login");
-    site.ok("status").says(&["feat-login-", "git branch feat/login", "`devenv up` starts it"]);
+    site.run("status").exits(1).says(&[
+        "no environment `feat-login-",
+        "git branch feat/login",
+        "`devenv up`",
+    ]);
     site.ok("up --dry-run").says(&["would make environment feat-login-"]);
     site.ok("up").says(&["is made from main", "container_name of service `web`", "port 80 of service `web`"]);
     assert_eq!(site.row(), "one");
@@ -430,6 +434,42 @@ fn every_name_that_git_allows_is_an_environment() {
     }
     assert_eq!(environments(&site), ["main"]);
     assert!(!canary.exists(), "something in a name was executed");
+    site.agrees();
+}
+
+#[test]
+fn a_project_that_has_the_name_already_is_left_alone() {
+    let site = site("envsame");
+    let other = Site::with("envother", "services: {web: {IDLE}}");
+    let taken = format!("{}-feat", site.name);
+    other.ok(&format!("-p {taken} up"));
+    git(&site, "checkout -q -b feat");
+    site.run("down").exits(1);
+    site.ok("up").says(&["somebody else's compose project", "environment is feat-apart-"]);
+    assert!(current(&site).starts_with("feat-apart-"));
+    assert_eq!((running(&taken), site.row().as_str()), (1, "one"));
+    site.ok("down");
+    assert_eq!(running(&taken), 1);
+    git(&site, "checkout -q main");
+    site.run("env create feat").exits(5).says(&["feat-apart-"]);
+    assert_eq!(running(&taken), 1);
+}
+
+#[test]
+fn an_old_project_is_taken_over_and_keeps_what_it_has() {
+    let old = Site::up("envold", crate::pooled::FILES);
+    old.write("old");
+    let site = Site::pooled("envnew", crate::pooled::FILES);
+    site.run(&format!("env adopt {}", old.name)).exits(5).says(&["writes to volume", "stop"]);
+    old.ok("stop");
+    site.ok(&format!("env adopt {}", old.name)).says(&["branch main of the pool"]);
+    site.ok("up");
+    assert_eq!(site.row(), "old");
+    site.write("new");
+    site.run(&format!("env adopt {}", old.name)).exits(5);
+    site.run("env adopt nobody").exits(5);
+    old.ok("start");
+    assert_eq!(old.row(), "old");
     site.agrees();
 }
 

@@ -117,12 +117,7 @@ impl Apart {
 
 /// Makes the networks of an environment beside ahead of its containers. Whatever does not work is done, or told,
 /// when these are made.
-pub(super) async fn ahead(
-    context: &Context,
-    engine: &Engine,
-    base: &str,
-    branch: &str,
-) -> Option<Apart> {
+pub(super) async fn ahead(context: &Context, engine: &Engine, base: &str, branch: &str) -> Option<Apart> {
     let apart = Apart::load(context, base, &called(base, branch), BTreeMap::new()).ok()?;
     if let Err(failure) = up::make_networks(engine, &apart.subject, &apart.services()).await {
         tracing::debug!(%failure, "no network ahead");

@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::{Current, Standing, called, git, orphans, ports, records};
 use crate::base::{Event, Failure, Kind};
-use crate::lineage::which::Origin;
+use crate::engine::Scope;
+use crate::lineage::which::{Origin, label};
 use crate::lineage::{Branch, Changes, Environment, Seconds, State};
-use crate::ops::Context;
 use crate::ops::branch::{Branches, adopt, create, failpoint, now};
+use crate::ops::{Context, failures};
 use crate::plan::beside::{Moved, set_apart};
 use crate::storage::protocol::Ask;
 
@@ -55,6 +56,7 @@ pub struct Made {
 /// For `up`: the environment that the context means is there when this returns, its ports are known, and it is this
 /// folder's current one.
 pub async fn ensure(context: &Context) -> Result<Context, Failure> {
+    let context = &apart_from_others(context).await?;
     let Some(standing) = &context.standing else { return Ok(context.clone()) };
     // What these name is the project's, not a folder's.
     if matches!(standing.origin, Origin::Branch | Origin::Project) {
@@ -83,10 +85,53 @@ pub async fn ensure(context: &Context) -> Result<Context, Failure> {
             there.git.clone_from(&standing.git);
         }
     }
-    let current = Current::read(&standing.folder).now(&standing.label);
-    let git = standing.git.clone();
-    Current { base: Some(standing.base.clone()), git, ..current }.write(&standing.folder)?;
+    let before = Current::read(&standing.folder);
+    // A folder without git has one environment as a rule, and nothing to remember.
+    if standing.repository.is_some() || !standing.is_default() || before != Current::default() {
+        let (base, git) = (Some(standing.base.clone()), standing.git.clone());
+        let written = Current { base, git, ..before.now(&standing.label) }.write(&standing.folder);
+        // Its services come up in a folder that cannot be written all the same.
+        written.unwrap_or_else(|failure| context.events.warn(&failure));
+    }
     Ok(ready)
+}
+
+/// The context under a name that no compose project of somebody else has: `shop-admin` may be a project, and not what
+/// the git branch `admin` of `shop` has to have.
+async fn apart_from_others(context: &Context) -> Result<Context, Failure> {
+    let Some(standing) = context.standing.as_ref().filter(|it| !it.is_there) else {
+        return Ok(context.clone());
+    };
+    let all = records(context, &standing.folder).await?;
+    // What was destroyed may not be swept yet.
+    if all.iter().any(|it| it.name == standing.name) {
+        return Ok(context.clone());
+    }
+    let engine = context.engine().await?;
+    let scope = Scope { project: standing.name.clone(), ..Scope::default() };
+    let there = engine.observe(&scope).await.map_err(failures::engine)?;
+    if there.containers.is_empty() && there.volumes.is_empty() && there.networks.is_empty() {
+        return Ok(context.clone());
+    }
+    let Some(branch) = &standing.git else {
+        return Err(Failure::new(
+            Kind::Conflict,
+            format!("somebody else's compose project is called `{}`", standing.name),
+        )
+        .hint("choose another name for the environment"));
+    };
+    // `:` stands in no git branch's name.
+    let name = standing.name_of(&label(&format!("{branch}:apart")));
+    let record = all.iter().find(|it| it.name == name && it.state == State::Ready);
+    let mut other = context.in_environment(standing, record, &name);
+    if let Some(there) = &mut other.standing {
+        there.git.clone_from(&standing.git);
+        context.events.tell(Event::note(format!(
+            "somebody else's compose project is called `{}`: the environment is {}",
+            standing.name, there.label
+        )));
+    }
+    Ok(other)
 }
 
 /// How long before its end an environment says so.
@@ -95,14 +140,14 @@ const WARNING: Seconds = 24 * 60 * 60;
 fn warn_of_end(context: &Context, standing: &Standing, record: &Environment) {
     let left = orphans::ends(record).map(|end| end - now()).filter(|left| *left < WARNING);
     let Some(left) = left else { return };
-    let label = crate::base::shell::argument(&standing.label);
+    let name = crate::base::shell::argument(&standing.label);
     let when = if left > 0 {
         format!("in {} min", (left + 59) / 60)
     } else {
         "as soon as it is not used".to_owned()
     };
     context.events.tell(Event::warning(format!(
-        "environment {label} ends {when}: `devenv env ttl {label} 7d` gives it longer"
+        "environment {name} ends {when}: `devenv env ttl {name} 7d` gives it longer"
     )));
 }
 
@@ -133,6 +178,7 @@ pub fn tell(context: &Context, made: &Made) {
 
 /// Makes the environment that the context means.
 pub async fn make(context: &Context, options: &Options) -> Result<Made, Failure> {
+    let context = &apart_from_others(context).await?;
     let standing = context.standing()?;
     let _own = context.lock(&standing.name).await?;
     let all = records(context, &standing.folder).await?;

@@ -5,6 +5,7 @@
 //! own, set apart by names and ports, standing on a branch of its own. Which one a command means is decided once
 //! ([`crate::lineage::which`]); from then on the command works on that compose project like on any other.
 
+pub mod adopt;
 mod current;
 pub mod end;
 pub mod export;
@@ -45,6 +46,8 @@ pub struct Standing {
     pub folder: PathBuf,
     /// The repository that the folder is in.
     pub repository: Option<Repository>,
+    /// Whether it is there: the compose project itself always is.
+    pub is_there: bool,
 }
 
 impl Standing {
@@ -126,6 +129,7 @@ pub async fn resolve(context: &Context, words: Words<'_>) -> Result<Context, Fai
         git: choice.git,
         folder,
         repository,
+        is_there: true,
     };
     let mut record = None;
     match choice.meant {
@@ -142,6 +146,7 @@ pub async fn resolve(context: &Context, words: Words<'_>) -> Result<Context, Fai
     if !standing.is_default() {
         let all = records(context, &standing.folder).await?;
         record = all.into_iter().find(|it| it.name == standing.name && it.state == State::Ready);
+        standing.is_there = record.is_some();
     }
     let name = standing.name.clone();
     let mut resolved = context.clone();
@@ -246,6 +251,18 @@ impl Context {
         }
     }
 
+    /// Fails where the environment that is meant was not made yet. Somebody else's compose project may have its name.
+    pub fn environment_is_there(&self) -> Result<(), Failure> {
+        match &self.standing {
+            Some(standing) if !standing.is_there => {
+                let message =
+                    format!("there is no environment `{}` yet ({})", standing.label, standing.origin);
+                Err(Failure::new(Kind::Failed, message).hint("`devenv up` makes it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The context of another environment of the same project.
     #[must_use]
     pub fn in_environment(&self, standing: &Standing, record: Option<&Environment>, name: &str) -> Self {
@@ -254,6 +271,7 @@ impl Context {
         name.clone_into(&mut there.name);
         there.label = standing.label_of(name);
         there.git = record.and_then(|record| record.git.clone());
+        there.is_there = record.is_some() || name == standing.base;
         other.standing = Some(there);
         if name == standing.base {
             other.choice.apart = None;
