@@ -209,8 +209,8 @@ mod tests {
 
     use super::*;
 
-    fn on(branch: &str) -> Option<Git> {
-        Some(Git { branch: Some(branch.to_owned()), default: Some("main".to_owned()), ..Git::default() })
+    fn on(branch: &str) -> Git {
+        Git { branch: Some(branch.to_owned()), default: Some("main".to_owned()), ..Git::default() }
     }
 
     fn told(asked: &Asked<'_>) -> String {
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_is_said_last_comes_first() {
-        let mut asked = Asked { git: on("feat"), ..Asked::default() };
+        let mut asked = Asked { git: Some(on("feat")), ..Asked::default() };
         assert_eq!(told(&asked), "feat (git branch feat)");
         asked.node_env = Some("production");
         assert_eq!(told(&asked), "prod (NODE_ENV)");
@@ -258,7 +258,7 @@ mod tests {
             (None, Some("test"), "test (NODE_ENV)"),
             (Some("production"), Some("test"), "prod (STAGE)"),
         ] {
-            let asked = Asked { stage, node_env, git: on("feat"), ..Asked::default() };
+            let asked = Asked { stage, node_env, git: Some(on("feat")), ..Asked::default() };
             assert_eq!(told(&asked), expected, "{stage:?} {node_env:?}");
         }
     }
@@ -297,24 +297,24 @@ mod tests {
 
     #[test]
     fn worktrees_are_environments_of_their_own() {
-        let git = |twin| Git { worktree: Some("side".to_owned()), twin, ..on("feat").unwrap() };
+        let git = |twin| Git { worktree: Some("side".to_owned()), twin, ..on("feat") };
         let label = |git: Git| told(&Asked { git: Some(git), ..Asked::default() });
         assert_eq!(label(git(false)), "feat (git branch feat)");
         assert!(label(git(true)).starts_with("feat-side-"));
         // A second one on the default git branch is not the compose project itself.
-        let main = Git { worktree: Some("side".to_owned()), twin: true, ..on("main").unwrap() };
+        let main = Git { worktree: Some("side".to_owned()), twin: true, ..on("main") };
         assert!(label(main).starts_with("main-side-"));
     }
 
     #[test]
     fn a_renamed_git_branch_keeps_its_environment() {
-        let git = Git { named: Some("old".to_owned()), ..on("new").unwrap() };
+        let git = Git { named: Some("old".to_owned()), ..on("new") };
         assert_eq!(told(&Asked { git: Some(git), ..Asked::default() }), "old (git branch new)");
     }
 
     #[test]
     fn a_name_that_is_used_again_is_another_environment() {
-        let git = Git { taken: true, ..on("old").unwrap() };
+        let git = Git { taken: true, ..on("old") };
         assert!(told(&Asked { git: Some(git), ..Asked::default() }).starts_with("old-again-"));
     }
 
@@ -328,9 +328,9 @@ mod tests {
     proptest! {
         #[test]
         fn different_git_branches_have_different_environments(a in refs(), b in refs()) {
-            let label = |branch: &str| match which(&Asked { git: on(branch), ..Asked::default() }).meant {
+            let label = |branch: &str| match which(&Asked { git: Some(on(branch)), ..Asked::default() }).meant {
                 Meant::Label(label) => label,
-                _ => default_label(on(branch).as_ref()),
+                _ => default_label(Some(&on(branch))),
             };
             prop_assert_eq!(a == b, label(&a) == label(&b));
             for label in [label(&a), label(&b)] {

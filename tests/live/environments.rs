@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -382,7 +383,6 @@ fn addresses_are_exported_and_written_where_git_does_not_look() {
     let written = || fs::read_to_string(site.dir().join(".env.local")).unwrap();
     let port = site.ok("port web 80").out;
     assert!(written().starts_with("MINE=1\n") && written().contains(port.trim()), "{}", written());
-    use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(site.dir().join(".env.local")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     site.ok("env create qa");

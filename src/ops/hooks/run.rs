@@ -79,7 +79,7 @@ pub fn post_checkout(context: &Context, arguments: &[String], program: &Path) ->
     Ok(said)
 }
 
-/// Starts what follows in a session of its own, so that neither git nor a closed terminal waits for it or ends it.
+/// Starts what follows in a process group of its own: git does not wait for it, and Ctrl-C does not reach it.
 fn spawn(folder: &Path, before: &str, program: &Path) -> std::io::Result<()> {
     let path = folder.join(LOG);
     let long = path.metadata().is_ok_and(|log| log.len() > LONGEST_LOG);
