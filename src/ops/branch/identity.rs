@@ -93,7 +93,7 @@ pub(in crate::ops) fn private_folder(directory: &Path) -> std::io::Result<()> {
     let folder = directory.join(".devenv");
     fs::create_dir_all(&folder)?;
     let ignore = folder.join(".gitignore");
-    if ignore.exists() { Ok(()) } else { place::write(&ignore, b"*\n", false) }
+    if ignore.exists() { Ok(()) } else { place::write_private(&ignore, b"*\n") }
 }
 
 /// Writes the id where the next command finds it, out of git's sight.
@@ -105,7 +105,7 @@ pub fn write(context: &Context, subject: &Subject, project: &Project) -> Result<
     }
     let path = file(directory);
     let written = private_folder(directory)
-        .and_then(|()| place::write(&path, format!("{}\n", project.id).as_bytes(), false));
+        .and_then(|()| place::write_private(&path, format!("{}\n", project.id).as_bytes()));
     written.map_err(|error| {
         Failure::new(Kind::Unreachable, "the project's id cannot be written")
             .at(Place::file(context.shown(&path)))

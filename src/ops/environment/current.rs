@@ -54,7 +54,7 @@ impl Current {
         let path = file(folder);
         let text = serde_json::to_string(self).unwrap_or_default();
         let written = super::super::branch::identity::private_folder(folder)
-            .and_then(|()| place::write(&path, format!("{text}\n").as_bytes(), false));
+            .and_then(|()| place::write_private(&path, format!("{text}\n").as_bytes()));
         written.map_err(|error| {
             Failure::new(Kind::Unreachable, "which environment is current cannot be written")
                 .at(Place::file(&path))

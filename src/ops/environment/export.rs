@@ -2,16 +2,15 @@
 //! git branch that is checked out.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::git;
 use crate::base::shell::argument;
 use crate::base::{Failure, Kind, Place};
 use crate::ops::branch::{Branches, url};
-use crate::ops::{Context, database, failures};
+use crate::ops::{Context, database, failures, place};
 
 /// The variables of the environment that the context means, by name.
 pub async fn variables(context: &Context) -> Result<BTreeMap<String, String>, Failure> {
@@ -148,26 +147,13 @@ pub async fn dotenv(context: &Context) -> Result<Option<String>, Failure> {
     };
     let text = with_part(&there, &part);
     if text != there || fs::metadata(&path).is_ok_and(|it| it.permissions().mode() & 0o077 != 0) {
-        private(&path, &text).map_err(|error| cannot(&path, error))?;
+        place::write_private(&path, text.as_bytes()).map_err(|error| cannot(&path, error))?;
     }
     Ok(Some(name.to_owned()))
 }
 
 fn cannot(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(Kind::Files, "the variables cannot be written").at(Place::file(path)).source(error)
-}
-
-/// Writes a file that nobody else may read, under another name first.
-fn private(path: &Path, text: &str) -> std::io::Result<()> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let waiting = path.with_file_name(format!(".{name}.devenv-new"));
-    let _ = fs::remove_file(&waiting);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&waiting)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&waiting, &path)
 }
 
 #[cfg(test)]
