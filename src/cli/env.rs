@@ -50,7 +50,7 @@ enum EnvCommand {
 struct Create {
     /// What to call it; a git branch's name makes the environment of that git branch
     name: String,
-    /// The environment that it comes from [default: the one of the git branch that it was made from]
+    /// The environment that it comes from [default: the nearest git branch's, else the default one]
     #[arg(long, value_name = "ENV")]
     from: Option<String>,
     /// What its data begins as: a branch, a snapshot, or `empty` [default: a copy of what it comes from]
