@@ -2,18 +2,19 @@
 //! a writable copy of the data.
 //!
 //! # Words
-//! environment: one running copy of the project · stack: the services as written · service: one entry of the
-//! stack · container: what the engine runs · desired, observed: wanted and found resources · plan, step,
-//! cause: what will be done, one act, why · event: what was done · template: a whole stack that we ship ·
-//! module: one service that we ship · recipe: how an image is built from source · branch: a writable copy of the
-//! stack's data (git's are always called git branches) · snapshot: a frozen one · fork point: the snapshot that a
-//! branch began as · lineage: a project's branches, snapshots and environments · pool: the place on disk that
-//! holds the data · manifest: what stands beside a piece of data on whose it is · catalogue: the record of all
-//! this · intent: a command that was begun, written down before.
+//! environment: one copy of the project that runs or can be started, normally one per git branch; its label
+//! is what it is called · stack: the services as written · service: one entry of the stack · container: what
+//! the engine runs · desired, observed: wanted and found resources · plan, step, cause: what will be done,
+//! one act, why · event: what was done · template: a whole stack that we ship · module: one service that we
+//! ship · recipe: how an image is built from source · branch: a writable copy of the stack's data (git's are
+//! always called git branches) · snapshot: a frozen one · fork point: the snapshot that a branch began as ·
+//! lineage: a project's branches, snapshots and environments · pool: the place on disk that holds the data ·
+//! manifest: what stands beside a piece of data on whose it is · catalogue: the record of all this · intent:
+//! a command that was begun, written down before.
 //!
 //! # Rooms
 //! `base` (words shared by all) ← `compose`, `plan`, `lineage` (pure: text and data in, data out) ← `engine`,
-//! `postgres`, `catalogue`, `machine`, `storage` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui`
+//! `postgres`, `catalogue`, `machine`, `storage`, `git` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui`
 //! (tells) ← `cli` (listens).
 //! `tests/layering.rs` keeps the imports so.
 
@@ -22,6 +23,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod compose;
 pub mod engine;
+pub mod git;
 pub mod library;
 pub mod lineage;
 pub mod machine;

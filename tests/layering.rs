@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of ours. Pure rooms look neither up nor sideways, edges not at one another.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("base", &[]),
     ("compose", &["base"]),
     ("supabase", &["base"]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("catalogue", &["base", "lineage"]),
     ("machine", &["base"]),
     ("storage", &["base"]),
+    ("git", &["base"]),
     (
         "ops",
         &[
@@ -33,6 +34,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
             "catalogue",
             "machine",
             "storage",
+            "git",
         ],
     ),
     ("ui", &["base"]),
@@ -72,7 +74,7 @@ const WORDS: [(&str, &[&str]); 10] = [
     ("std::process::exit", &["ui"]),
     ("SystemTime::now", &["ops", "engine", "machine"]),
     ("Instant::now", &["ops", "engine", "machine", "postgres", "ui"]),
-    ("std::fs", &["ops", "engine", "machine", "postgres", "catalogue", "storage", "cli"]),
+    ("std::fs", &["ops", "engine", "machine", "postgres", "catalogue", "storage", "git", "cli"]),
 ];
 
 /// One source file, without comments, strings and unit tests.

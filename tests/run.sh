@@ -104,6 +104,8 @@ sample() {
 # Every module in one project, each by its own test.
 modules() {
   rm -rf "$all_modules" && mkdir -p "$all_modules"
+  # The project itself, whatever git branch of ours is checked out.
+  git init -q -b main "$all_modules"
   printf 'name: devenv-modules\nservices: {}\n' >"$all_modules/compose.yaml"
   (
     cd "$all_modules"

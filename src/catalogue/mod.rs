@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 
 pub use error::{Error, User};
 
-use crate::lineage::{Audit, Changes, Intent, Lineage, Project, Seconds};
+use crate::lineage::{Audit, Changes, Environment, Intent, Lineage, Project, Seconds};
 
 /// The open catalogue.
 #[derive(Debug)]
@@ -163,6 +163,11 @@ impl Catalogue {
             Ok(lineage)
         };
         read.await.map_err(|error| self.failed(error))
+    }
+
+    /// The environments of all projects, deleted ones too.
+    pub async fn environments(&self) -> Result<Vec<Environment>, Error> {
+        read::environments(&mut *self.connection.lock().await).await.map_err(|error| self.failed(error))
     }
 
     /// A sequence number that nobody had.

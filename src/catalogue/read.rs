@@ -65,11 +65,21 @@ fn snapshot(row: &SqliteRow) -> Result<Snapshot> {
 }
 
 fn environment(row: &SqliteRow) -> Result<Environment> {
+    let ports: &str = row.try_get("ports")?;
     Ok(Environment {
         name: row.try_get("name")?,
         project: row.try_get("project")?,
         branch: row.try_get("branch")?,
         previous: row.try_get("previous")?,
+        git: row.try_get("git")?,
+        worktree: row.try_get("worktree")?,
+        owner: row.try_get("owner")?,
+        created: row.try_get("created")?,
+        used: row.try_get("used")?,
+        expires: row.try_get("expires")?,
+        orphaned: row.try_get("orphaned")?,
+        ports: serde_json::from_str(ports).map_err(|_| strange("ports", ports))?,
+        state: state(row)?,
     })
 }
 
@@ -101,6 +111,12 @@ pub(super) async fn lineage(connection: &mut SqliteConnection, project: &str) ->
         lineage.environments.insert(environment.name.clone(), environment);
     }
     Ok(lineage)
+}
+
+/// The environments of all projects.
+pub(super) async fn environments(connection: &mut SqliteConnection) -> Result<Vec<Environment>> {
+    let rows = sqlx::query("SELECT * FROM environments ORDER BY project, name").fetch_all(connection).await?;
+    rows.iter().map(environment).collect()
 }
 
 pub(super) async fn projects(connection: &mut SqliteConnection) -> Result<Vec<Project>> {
@@ -154,6 +170,7 @@ pub(super) async fn audit(
             sort: match row.try_get("sort")? {
                 "branch" => Sort::Branch,
                 "snapshot" => Sort::Snapshot,
+                "environment" => Sort::Environment,
                 other => return Err(strange("sort", other)),
             },
             id: row.try_get("record")?,

@@ -89,8 +89,12 @@ fn all() -> Changes {
         put_environments: vec![Environment {
             name: "shop".to_owned(),
             project: "p1".to_owned(),
-            branch: "main-id".to_owned(),
+            branch: Some("main-id".to_owned()),
             previous: Some("gone-id".to_owned()),
+            // What a file of the first version is taken to say: the branch's times.
+            created: 10,
+            used: 11,
+            ..Environment::default()
         }],
         audit: vec![Audit {
             at: 5,

@@ -131,13 +131,26 @@ async fn put_snapshot(connection: &mut SqliteConnection, snapshot: &Snapshot) ->
 
 async fn put_environment(connection: &mut SqliteConnection, environment: &Environment) -> Result<()> {
     sqlx::query(
-        "INSERT INTO environments (project, name, branch, previous) VALUES (?, ?, ?, ?) \
-         ON CONFLICT (project, name) DO UPDATE SET branch = excluded.branch, previous = excluded.previous",
+        "INSERT INTO environments (project, name, branch, previous, git, worktree, owner, created, used, \
+         expires, orphaned, ports, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (project, name) DO UPDATE SET branch = excluded.branch, previous = excluded.previous, \
+         git = excluded.git, worktree = excluded.worktree, owner = excluded.owner, \
+         created = excluded.created, used = excluded.used, expires = excluded.expires, \
+         orphaned = excluded.orphaned, ports = excluded.ports, deleted = excluded.deleted",
     )
     .bind(environment.project.clone())
     .bind(environment.name.clone())
     .bind(environment.branch.clone())
     .bind(environment.previous.clone())
+    .bind(environment.git.clone())
+    .bind(environment.worktree.clone())
+    .bind(environment.owner.clone())
+    .bind(environment.created)
+    .bind(environment.used)
+    .bind(environment.expires)
+    .bind(environment.orphaned)
+    .bind(serde_json::json!(environment.ports).to_string())
+    .bind(environment.state.deleted())
     .execute(connection)
     .await?;
     Ok(())

@@ -4,6 +4,8 @@
 mod crash;
 mod db;
 mod doctor;
+mod env;
+mod hooks;
 mod images;
 mod init;
 mod keeper;
@@ -25,8 +27,9 @@ use std::time::Duration;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::base::{Failure, Kind};
+use crate::ops::environment::Words;
 use crate::ops::stop::Stop;
-use crate::ops::{Choice, Context, official};
+use crate::ops::{Choice, Context, environment, official};
 use crate::ui::{Ui, Wishes};
 
 /// Every git branch its own complete environment: the services of an ordinary compose file, and its own
@@ -60,6 +63,9 @@ struct Global {
     /// The project's name [default: from the file, else the directory's name]
     #[arg(short, long, alias = "project-name", global = true, value_name = "NAME")]
     project: Option<String>,
+    /// Work in this environment [default: the git branch's; `devenv env --help` says more]
+    #[arg(short, long, global = true, value_name = "ENV", conflicts_with = "branch")]
+    env: Option<String>,
     /// Work on this branch of the data where it runs beside; `up` starts it there
     #[arg(short, long, global = true, value_name = "BRANCH")]
     branch: Option<String>,
@@ -148,6 +154,10 @@ enum Command {
     Completions(project::Completions),
     Man(manual::Man),
     Db(db::Db),
+    Env(env::Env),
+    Hook(env::Hook),
+    Hooks(hooks::Hooks),
+    Check(hooks::Check),
     /// `db branch`
     #[command(name = "b", hide = true)]
     Branch(db::Branches),
@@ -187,9 +197,8 @@ pub fn main(
     let result = context(&cli.global, &environment, &arguments, &ui).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))?;
-        let result = crash::caught(&environment, || {
-            runtime.block_on(run(cli.command, cli.global.branch, &context, &ui))
-        });
+        let result =
+            crash::caught(&environment, || runtime.block_on(run(cli.command, &cli.global, &context, &ui)));
         // A thread may still be reading standard input; nobody waits for it.
         runtime.shutdown_background();
         result
@@ -207,20 +216,42 @@ pub fn main(
     }
 }
 
-async fn run(command: Command, branch: Option<String>, context: &Context, ui: &Ui) -> Result<(), Failure> {
+async fn run(command: Command, global: &Global, context: &Context, ui: &Ui) -> Result<(), Failure> {
     let own_signals = match &command {
         Command::Exec(_) | Command::Run(_) | Command::Psql(_) => true,
         Command::Up(up) => up.attach,
         _ => false,
     };
     let work = async {
-        match branch {
-            Some(branch) => {
+        let words =
+            Words { environment: global.env.as_deref(), branch: global.branch.is_some(), ..Words::default() };
+        let context = match &command {
+            // They look for themselves.
+            Command::Env(_) | Command::Check(_) => return dispatch(command, context, words, ui).await,
+            command if command.follows_git() => &environment::resolve(context, words).await?,
+            _ if global.env.is_some() => return Err(needs_no_environment()),
+            _ => context,
+        };
+        if global.branch.is_none() && command.needs_environment() {
+            context.environment_is_there()?;
+        }
+        match (&global.branch, &command) {
+            (Some(branch), _) => {
                 let makes = matches!(command, Command::Up(_));
-                let apart = crate::ops::branch::beside::context(context, &branch, makes).await?;
-                dispatch(command, &apart, ui).await
+                let apart = crate::ops::branch::beside::context(context, branch, makes).await?;
+                dispatch(command, &apart, words, ui).await
             }
-            None => dispatch(command, context, ui).await,
+            (None, Command::Up(up)) if up.dry_run || up.explain => {
+                if let Some((label, from)) = environment::make::would_make(context).await? {
+                    ui.note(&format!("would make environment {label} from {from}"));
+                }
+                dispatch(command, context, words, ui).await
+            }
+            (None, Command::Up(_)) => {
+                let ready = environment::make::ensure(context).await?;
+                dispatch(command, &ready, words, ui).await
+            }
+            _ => dispatch(command, context, words, ui).await,
         }
     };
     let work = Box::pin(work);
@@ -247,7 +278,39 @@ async fn unless_interrupted<T>(
     }
 }
 
-async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Failure> {
+impl Command {
+    /// Whether it is about the services or the data of one environment.
+    fn follows_git(&self) -> bool {
+        !matches!(
+            self,
+            Self::Config(_)
+                | Self::Init(_)
+                | Self::Template(_)
+                | Self::Schema(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+                | Self::Pool(_)
+                | Self::State(_)
+                | Self::Doctor(_)
+                | Self::Hook(_)
+                | Self::Hooks(_)
+                | Self::Keeper(_)
+        )
+    }
+}
+
+impl Command {
+    /// Whether it works on what an environment has; `up` makes one.
+    fn needs_environment(&self) -> bool {
+        self.follows_git() && !matches!(self, Self::Up(_) | Self::Gc(_) | Self::Build(_) | Self::Pull(_))
+    }
+}
+
+fn needs_no_environment() -> Failure {
+    Failure::new(Kind::Usage, "this command is not about one environment: it takes no --env")
+}
+
+async fn dispatch(command: Command, context: &Context, words: Words<'_>, ui: &Ui) -> Result<(), Failure> {
     match command {
         Command::Up(up) => up.run(context, ui).await,
         Command::Down(down) => down.run(context, ui).await,
@@ -270,6 +333,13 @@ async fn dispatch(command: Command, context: &Context, ui: &Ui) -> Result<(), Fa
         Command::Wait(wait) => wait.run(context, ui).await,
         Command::Cp(cp) => cp.run(context, ui).await,
         Command::Db(db) => db.run(context, ui).await,
+        Command::Env(env) => env.run(context, words, ui).await,
+        Command::Hooks(hooks) => hooks.run(context, ui).await,
+        Command::Check(check) => check.run(context, ui).await,
+        Command::Hook(hook) => {
+            hook.run(ui);
+            Ok(())
+        }
         Command::Branch(branches) => branches.run(context, ui).await,
         Command::Psql(psql) => psql.run(context).await,
         Command::Pool(pool) => pool.run(context, ui).await,
@@ -368,6 +438,7 @@ fn context(
         strict: global.strict,
         command_line: words.join(" "),
         stop: Stop::default(),
+        standing: None,
     })
 }
 

@@ -7,6 +7,7 @@ use super::options;
 use crate::base::{Failure, Kind};
 use crate::lineage::{Seconds, Verdict};
 use crate::ops::branch::{state, sweep};
+use crate::ops::environment::orphans;
 use crate::ops::{Context, pool};
 use crate::storage::protocol::{Driver, Status};
 use crate::ui::{Table, Ui, words};
@@ -156,6 +157,8 @@ impl Gc {
         if older.is_some() && !self.dry_run && !ui.confirm(question, "--yes")? {
             return Err(Failure::new(Kind::Failed, "nothing was taken away"));
         }
+        orphans::finish(context).await?;
+        let ended = orphans::sweep(context, None, self.dry_run).await?;
         let done = sweep::sweep(context, sweep::Options { older, dry_run: self.dry_run }).await?;
         let rows = || {
             done.decisions.iter().map(|decision| {
@@ -173,10 +176,17 @@ impl Gc {
                             "due": decision.due.to_string(), "verdict": what })
                 })
                 .collect();
-            ui.json(&json!({ "version": 1, "dry_run": self.dry_run, "decisions": all }));
+            ui.json(
+                &json!({ "version": 1, "dry_run": self.dry_run, "environments": ended, "decisions": all }),
+            );
             return Ok(());
         }
-        if done.decisions.is_empty() {
+        if self.dry_run {
+            for label in &ended {
+                ui.note(&format!("environment {label} would be destroyed"));
+            }
+        }
+        if done.decisions.is_empty() && ended.is_empty() {
             ui.note("nothing is due");
             return Ok(());
         }

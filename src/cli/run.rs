@@ -15,8 +15,12 @@ use crate::ui::{Ui, terminal};
 #[derive(Debug, Args)]
 struct Altered {
     /// Set a variable (repeatable)
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = options::pair)]
-    env: Vec<(String, String)>,
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = options::pair)]
+    variables: Vec<(String, String)>,
+    /// Work in this environment; before the command, `-e` says so too
+    // Under the name of the option for every command, which this one's `-e` would otherwise be taken for.
+    #[arg(id = "env", long = "in-env", value_name = "ENV")]
+    _environment: Option<String>,
     /// As this user
     #[arg(short, long, value_name = "USER[:GROUP]")]
     user: Option<String>,
@@ -68,7 +72,7 @@ impl Exec {
             argv: self.command,
             environment: self
                 .altered
-                .env
+                .variables
                 .into_iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect(),
@@ -140,7 +144,7 @@ impl Run {
             service: self.service,
             command: (!self.command.is_empty()).then_some(self.command),
             entrypoint: self.entrypoint.map(|program| vec![program]),
-            environment: self.altered.env,
+            environment: self.altered.variables,
             user: self.altered.user,
             directory: self.altered.workdir,
             name: self.name,

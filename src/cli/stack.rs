@@ -15,10 +15,13 @@ use crate::plan::{Plan, down, up::Recreate};
 use crate::supabase::status as supabase;
 use crate::ui::{Table, Ui, words};
 
+/// How long a service may take to be ready where nobody says.
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
+
 /// Start the environment and wait until it is ready
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv up                 everything in compose.yaml\n  devenv up api             the service api and what it depends on\n  devenv up --dry-run       what would be done, and why\n\nTouches: containers, networks, volumes and images of this project."
+    after_help = "Examples:\n  devenv up                 everything in compose.yaml\n  devenv up api             the service api and what it depends on\n  devenv up --dry-run       what would be done, and why\n\nOn a git branch other than the default one it starts that git branch's environment, and makes it first:\n`devenv env --help` says which environment a command means.\n\nTouches: containers, networks, volumes and images of this project."
 )]
 pub(super) struct Up {
     /// Services [default: all]
@@ -79,10 +82,10 @@ pub(super) struct Up {
     no_seed: bool,
     /// Say what would be done, and why
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Say which containers would be replaced and which fields changed; do nothing
     #[arg(long, conflicts_with = "dry_run")]
-    explain: bool,
+    pub(super) explain: bool,
 }
 
 impl Up {
@@ -119,6 +122,7 @@ impl Up {
             show_plan(ui, &done.plan);
             return Ok(());
         }
+        super::env::write_dotenv(context, ui).await?;
         if self.attach {
             return super::look::follow_until_stopped(context, ui, &self.services).await;
         }
@@ -349,6 +353,11 @@ fn show_status(ui: &Ui, status: &status::Status) {
         table.row([row.service.clone(), row.word(), row.addresses.join(" "), container]);
     }
     ui.table(&table);
+    // A folder without git has one environment, and nothing to be told about it.
+    let meant = status.environment.as_ref().filter(|meant| !meant.default || meant.git.is_some());
+    if let Some(meant) = meant {
+        ui.note(&format!("environment {} ({})", meant.name, words::harmless(&meant.origin)));
+    }
     if let Some(branch) = &status.branch {
         ui.note(&format!("on branch {}", words::harmless(branch)));
     }

@@ -414,6 +414,12 @@ fn add_variables(
     Ok(())
 }
 
+/// The project's name where only the name of its folder gives it one.
+#[must_use]
+pub fn folder_name(folder: &str) -> String {
+    load::normalize_name(folder)
+}
+
 fn name(
     request: &Request,
     session: &mut Session<'_>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Branch, Lineage, Snapshot, State};
+use super::{Branch, Environment, Lineage, Snapshot, State};
 
 /// What one account says otherwise than the other, as sentences; each comes with what it is called, as in
 /// `the catalogue`.
@@ -34,15 +34,21 @@ pub fn difference((first, here): (&str, &Lineage), (second, there): (&str, &Line
         |it| held(it, &known),
     );
     compare(
-        &here.environments,
-        &there.environments,
+        &standing(here),
+        &standing(there),
         &mut told,
         called_so,
         "environment",
         |it| &it.name,
-        |it| vec![("branch", called(&known, Some(&it.branch)))],
+        |it| vec![("branch", called(&known, it.branch.as_deref()))],
     );
     told
+}
+
+/// The environments that stand on data: of others a pool knows nothing.
+fn standing(lineage: &Lineage) -> BTreeMap<String, Environment> {
+    let all = lineage.ready_environments().filter(|environment| environment.branch.is_some());
+    all.map(|environment| (environment.name.clone(), environment.clone())).collect()
 }
 
 fn compare<T>(

@@ -10,6 +10,8 @@ pub enum Sort {
     Branch,
     /// A snapshot.
     Snapshot,
+    /// An environment.
+    Environment,
 }
 
 impl Sort {
@@ -19,6 +21,7 @@ impl Sort {
         match self {
             Self::Branch => "branch",
             Self::Snapshot => "snapshot",
+            Self::Environment => "environment",
         }
     }
 }

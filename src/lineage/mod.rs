@@ -11,6 +11,7 @@ pub mod names;
 pub mod rebuild;
 pub mod sweep;
 pub mod tree;
+pub mod which;
 
 use std::collections::BTreeMap;
 
@@ -37,17 +38,36 @@ pub struct Project {
     pub engine: String,
 }
 
-/// One running copy of a project, named as its compose project is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One copy of a project that runs or can be started, named as its compose project is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// The compose project's name, which is what its containers and volumes are labelled with.
     pub name: String,
     /// [`Project::id`].
     pub project: String,
-    /// The branch that its services work on.
-    pub branch: String,
+    /// The branch that its services work on; none where the project has no data that a branch could hold.
+    pub branch: Option<String>,
     /// The branch before that, for `switch -`.
     pub previous: Option<String>,
+    /// The git branch that it follows, if it follows one.
+    pub git: Option<String>,
+    /// The folder of the checkout that it was last used from.
+    pub worktree: Option<String>,
+    /// The user who made it.
+    pub owner: String,
+    /// When it was made.
+    pub created: Seconds,
+    /// When it was last started or turned to.
+    pub used: Seconds,
+    /// When it ends by itself.
+    pub expires: Option<Seconds>,
+    /// Since when the git branch that it follows is gone.
+    pub orphaned: Option<Seconds>,
+    /// The ports of this machine that it has instead of those that the compose file fixes, by what they are for:
+    /// `SERVICE ADDRESS:PORT:TARGET/PROTOCOL`.
+    pub ports: BTreeMap<String, u16>,
+    /// Whether it is there.
+    pub state: State,
 }
 
 /// A writable copy of the stack's data. Its data in the pool has the branch's id as name until the branch is reset
@@ -123,11 +143,12 @@ pub enum Reason {
     Replaced,
 }
 
-/// Whether a branch or snapshot is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a branch, a snapshot or an environment is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is.
+    #[default]
     Ready,
     /// It was deleted at this time and can be had back until its data is taken away, seven days later.
     Deleted {

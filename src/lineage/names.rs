@@ -94,14 +94,13 @@ pub fn check(name: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The longest readable part of a slug.
-const READABLE: usize = 40;
 /// The shortest hash.
 const HASH: usize = 6;
-/// The longest slug: a label of a host name has 63 characters.
-const SLUG: usize = 63;
+/// The longest slug. With a project's name before it, it is a compose project's, and a service's name fits behind that
+/// into the 63 characters of a label of a host name (RFC 1035, 2.3.4).
+pub const SLUG: usize = 40;
 
-/// `name` in lower-case letters, digits and single dashes, at most 47 of them; with a hash behind it whenever that
+/// `name` in lower-case letters, digits and single dashes, at most 40 of them; with a hash behind it whenever that
 /// is not the name itself, so that different names have different slugs.
 #[must_use]
 pub fn slug(name: &str) -> String {
@@ -117,7 +116,7 @@ pub fn slug_beside(name: &str, taken: &BTreeSet<String>) -> String {
 fn slug_of(name: &str, taken: &BTreeSet<String>, hash: &str, shortest: usize) -> String {
     let mut readable = String::new();
     for c in name.chars() {
-        if readable.len() == READABLE {
+        if readable.len() == SLUG {
             break;
         }
         match c.to_ascii_lowercase() {
@@ -132,10 +131,11 @@ fn slug_of(name: &str, taken: &BTreeSet<String>, hash: &str, shortest: usize) ->
     }
     // Nothing readable is left of a name in another script.
     let readable = if readable.is_empty() { "name" } else { readable };
-    let longest = hash.len().min(SLUG - readable.len() - 1);
     let mut slug = String::new();
-    for length in shortest..=longest {
-        slug = format!("{readable}-{}", &hash[..length]);
+    // A hash that grows takes its place from what is readable.
+    for length in shortest..=hash.len().min(SLUG - 2) {
+        let head = &readable[..readable.len().min(SLUG - 1 - length)];
+        slug = format!("{}-{}", head.trim_end_matches('-'), &hash[..length]);
         if !taken.contains(&slug) {
             break;
         }
@@ -289,9 +289,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slug_is_a_host_name(name in "\\PC{1,60}") {
+        fn a_slug_is_a_host_name(name in "\\PC{1,60}|[a-z/]{30,50}") {
             let slug = slug(&name);
-            prop_assert!(slug.len() <= READABLE + 1 + HASH && !slug.is_empty());
+            prop_assert!(slug.len() <= SLUG && !slug.is_empty());
             prop_assert!(!slug.starts_with('-') && !slug.ends_with('-'));
             prop_assert!(slug.bytes().all(|c| c == b'-' || c.is_ascii_digit() || c.is_ascii_lowercase()));
         }

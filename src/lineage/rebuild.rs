@@ -136,8 +136,10 @@ pub fn rebuild(manifests: &[Manifest], live: &BTreeMap<String, String>) -> Rebui
             Environment {
                 name: environment.clone(),
                 project: branch.project.clone(),
-                branch: branch.id.clone(),
-                previous: None,
+                branch: Some(branch.id.clone()),
+                created: branch.created,
+                used: branch.used,
+                ..Environment::default()
             },
         );
     }
@@ -225,7 +227,8 @@ mod tests {
     }
 
     fn live(lineage: &Lineage) -> BTreeMap<String, String> {
-        let of = |it: &Environment| (it.name.clone(), lineage.branches[&it.branch].data.clone());
+        let of =
+            |it: &Environment| (it.name.clone(), lineage.branches[it.branch.as_ref().unwrap()].data.clone());
         lineage.environments.values().map(of).collect()
     }
 

@@ -36,8 +36,8 @@ pub(super) fn lineage(text: &str) -> Lineage {
                 Environment {
                     name: name.to_owned(),
                     project: "shop".to_owned(),
-                    branch: id(branch),
-                    previous: None,
+                    branch: Some(id(branch)),
+                    ..Environment::default()
                 },
             );
         } else if let Some(name) = words[0].strip_suffix(':') {

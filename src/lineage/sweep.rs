@@ -19,6 +19,7 @@ impl Lineage {
         run.branches();
         run.snapshots();
         run.changes();
+        run.environments();
         run.sweep
     }
 }
@@ -88,6 +89,22 @@ impl Run<'_> {
             let stay = begun.filter(|_| act == Act::Remove).map(|names| Stay::Needed(names.clone()));
             self.decide(Sort::Snapshot, &snapshot.id, &snapshot.name, due, act, stay);
         }
+    }
+
+    /// Environments that were deleted some days ago are forgotten; what they had is gone since.
+    fn environments(&mut self) {
+        if self.tick.jump().is_some() {
+            return;
+        }
+        let over = |at: Seconds| self.over(at);
+        let forgotten: Vec<(String, String)> = self
+            .lineage
+            .environments
+            .values()
+            .filter(|environment| environment.state.deleted().is_some_and(over))
+            .map(|environment| (environment.project.clone(), environment.name.clone()))
+            .collect();
+        self.sweep.changes.remove_environments.extend(forgotten);
     }
 
     fn decide(&mut self, sort: Sort, id: &str, name: &str, due: Due, act: Act, stay: Option<Stay>) {

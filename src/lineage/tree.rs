@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Branch, Lineage, State};
+use super::{Branch, Environment, Lineage, State};
 
 /// One line of `list --tree`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +40,24 @@ impl Lineage {
     /// The branch that an environment's services work on.
     #[must_use]
     pub fn current(&self, environment: &str) -> Option<&Branch> {
-        self.branches.get(&self.environments.get(environment)?.branch)
+        self.branches.get(self.environment(environment)?.branch.as_ref()?)
+    }
+
+    /// The environment with this name, if it is there.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        self.environments.get(name).filter(|environment| environment.state == State::Ready)
+    }
+
+    /// The environments that are there, by name.
+    pub fn ready_environments(&self) -> impl Iterator<Item = &Environment> {
+        self.environments.values().filter(|environment| environment.state == State::Ready)
     }
 
     /// The environments whose services work on a branch, by name.
     #[must_use]
     pub fn standing_on(&self, branch: &str) -> Vec<&str> {
-        let on = self.environments.values().filter(|environment| environment.branch == branch);
+        let on = self.ready_environments().filter(|it| it.branch.as_deref() == Some(branch));
         on.map(|environment| environment.name.as_str()).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::apply::apply;
 use super::branch::{self, Branches};
 use super::up::Hands;
-use super::{Context, Subject, failures, scope};
+use super::{Context, Subject, environment, failures, scope};
 use crate::base::shell::argument;
 use crate::base::{Event, Failure};
 use crate::engine::{Engine, Scope};
@@ -18,9 +18,18 @@ pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Re
     let _lock = if dry_run { None } else { Some(context.lock(&subject.project.name).await?) };
     let (whole, written) = (wishes.targets.is_empty(), subject.is_written());
     let beside = context.choice.apart.is_some() && whole;
+    let record = if beside && context.has_catalogue() {
+        let branches = Branches::of(context, subject.clone(), engine.clone()).await?;
+        branches.lineage.environment(&branches.environment).cloned()
+    } else {
+        None
+    };
+    // One that was made for a git branch, or by `env create`, is there until it is destroyed.
+    let stays = record.as_ref().is_some_and(environment::stays);
+    let bound = record.is_some_and(|record| record.branch.is_some());
+    let empties = wishes.volumes && (!beside || stays) && whole && written && context.has_catalogue();
     // What runs beside leaves nothing at the engine: its volumes are only names for data of the pool.
-    let wishes = down::Wishes { volumes: wishes.volumes || beside, ..wishes.clone() };
-    let empties = wishes.volumes && !beside && whole && written && context.has_catalogue();
+    let wishes = down::Wishes { volumes: wishes.volumes || bound, ..wishes.clone() };
     let mut emptied = None;
     if empties {
         let branches = Branches::of(context, subject.clone(), engine.clone()).await?;
@@ -32,7 +41,7 @@ pub async fn down(context: &Context, wishes: &down::Wishes, dry_run: bool) -> Re
     if dry_run || !whole || !written {
         return Ok(plan);
     }
-    if beside {
+    if beside && bound && !stays {
         branch::beside::forget(context, subject, engine).await?;
     } else if let Some(mut branches) = emptied {
         branch::recover::recover(&mut branches).await?;

@@ -32,6 +32,11 @@ impl Context {
         self.lock_named(&format!("the pool `{pool}`"), &format!("pool.{pool}")).await
     }
 
+    /// Waits for the lock of what follows git in a checkout.
+    pub async fn lock_checkout(&self, hash: &str) -> Result<Lock, Failure> {
+        self.lock_named("the environment of this checkout", &format!("checkout.{hash}")).await
+    }
+
     /// Waits for the lock of the records of all projects.
     pub async fn lock_catalogue(&self) -> Result<Lock, Failure> {
         self.lock_named("what devenv knows of branches", "the.catalogue").await

@@ -7,9 +7,11 @@ pub mod database;
 pub mod doctor;
 pub mod down;
 pub mod engine;
+pub mod environment;
 pub mod explain;
 pub mod failures;
 pub mod files;
+pub mod hooks;
 pub mod images;
 pub mod init;
 mod inputs;
@@ -59,6 +61,8 @@ pub struct Context {
     pub command_line: String,
     /// Whether it is to stop, and whether it may.
     pub stop: stop::Stop,
+    /// Which environment it means; none before that is known, and for commands that mean none.
+    pub standing: Option<environment::Standing>,
 }
 
 /// The options that choose a project.
@@ -76,8 +80,17 @@ pub struct Choice {
     pub env_files: Vec<PathBuf>,
     /// `--images`: official ones, or those built from source.
     pub images: official::Images,
-    /// For an environment beside another one of the same checkout: what its name has behind the other's.
-    pub apart: Option<String>,
+    /// For an environment beside the compose project itself: what sets it apart from that.
+    pub apart: Option<Apart>,
+}
+
+/// What sets an environment apart from the compose project itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Apart {
+    /// What its name has behind the project's.
+    pub suffix: String,
+    /// The ports that it has instead of those that the file fixes ([`crate::lineage::Environment::ports`]).
+    pub ports: BTreeMap<String, u16>,
 }
 
 impl Context {

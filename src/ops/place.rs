@@ -189,6 +189,26 @@ pub fn write(path: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
     result
 }
 
+/// Writes a file that nobody else may read, under a name of this process first: of several that write it at once one
+/// is the last, and none is in another's way.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let waiting = path.with_file_name(format!(".{name}.{}.devenv-new", std::process::id()));
+    // What a killed process of that number left.
+    let _ = fs::remove_file(&waiting);
+    let result = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&waiting)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&waiting, &path)
+    })();
+    if result.is_err() {
+        let _ = fs::remove_file(&waiting);
+    }
+    result
+}
+
 /// Keeps what stands at `path` beside it, under a name that was free; gives that name.
 pub fn keep(folder: &Path, path: &str) -> io::Result<String> {
     let copy = free_name(folder, path);

@@ -16,10 +16,37 @@ pub struct Status {
     pub version: u32,
     /// The project's name.
     pub project: String,
+    /// The environment that the command means; none where only a project was named.
+    pub environment: Option<Meant>,
     /// The branch of the data that its services work on; none where there are no branches.
     pub branch: Option<String>,
     /// Its services, by name and number.
     pub services: Vec<Row>,
+}
+
+/// Which environment a command means, and why.
+#[derive(Debug, Clone, Serialize)]
+pub struct Meant {
+    /// What it is called.
+    pub name: String,
+    /// Whether it is the compose project itself.
+    pub default: bool,
+    /// What says so.
+    pub origin: String,
+    /// The git branch that it follows.
+    pub git: Option<String>,
+}
+
+impl Meant {
+    fn of(context: &Context) -> Option<Self> {
+        let standing = context.standing.as_ref()?;
+        Some(Self {
+            name: standing.label.clone(),
+            default: standing.is_default(),
+            origin: standing.origin.to_string(),
+            git: standing.git.clone(),
+        })
+    }
 }
 
 /// One container, or a service without one.
@@ -89,7 +116,11 @@ pub async fn status(context: &Context, services: &[String], all: bool) -> Result
     let subject = context.subject_of(loaded)?;
     subject.knows(services)?;
     let status = of_containers(&subject, &containers, services, all);
-    Ok(Status { branch: branch::current_name(context, &engine, subject).await, ..status })
+    Ok(Status {
+        branch: branch::current_name(context, &engine, subject).await,
+        environment: Meant::of(context),
+        ..status
+    })
 }
 
 /// The same for a project that has been read.
@@ -125,7 +156,7 @@ fn of_containers(subject: &Subject, containers: &[Container], services: &[String
         }
     }
     rows.sort_by(|a, b| (&a.service, &a.container).cmp(&(&b.service, &b.container)));
-    Status { version: 1, project: project.name.clone(), branch: None, services: rows }
+    Status { version: 1, project: project.name.clone(), environment: None, branch: None, services: rows }
 }
 
 fn row(container: &Container, drifted: bool, orphan: bool) -> Row {

@@ -98,9 +98,15 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let members = self.mapping("x-devenv", value, &["branches", "images", "supabase"])?;
+        let members = self.mapping("x-devenv", value, &["branches", "dotenv", "images", "supabase"])?;
         if let Some(branches) = members.get("branches") {
             self.branches(branches);
+        }
+        if let Some(dotenv) = members.get("dotenv")
+            && !(dotenv.is_boolean() || dotenv.as_str().is_some_and(|name| !name.is_empty()))
+        {
+            let message = "`x-devenv.dotenv` is the name of a file, or true for `.env.local`".to_owned();
+            self.mistake("x-devenv.dotenv", message, None);
         }
         self.stack(members.get("supabase")?)
     }

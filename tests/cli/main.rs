@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod config;
+mod hooks;
 mod init;
 mod library;
 mod sandbox;

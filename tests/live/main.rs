@@ -17,6 +17,7 @@ mod branch_names;
 mod branch_postgres;
 mod build;
 mod conditions;
+mod environments;
 mod faults;
 mod hold;
 mod honest;

@@ -8,9 +8,13 @@ use crate::catalogue::{open as opening, schema};
 /// What the release with version 1 left. A released fixture never changes; each new version gets one of its own.
 const FIXTURE_1: &str = include_str!("../fixtures/1.sql");
 
+/// The same of version 2.
+const FIXTURE_2: &str = include_str!("../fixtures/2.sql");
+
 /// A release that knows one version more.
-const NEXT: [&str; 2] = [
+const NEXT: [&str; 3] = [
     schema::STEPS[0],
+    schema::STEPS[1],
     "ALTER TABLE branches ADD COLUMN colour TEXT NOT NULL DEFAULT 'green'; \
      INSERT INTO meta VALUES ('next', 1)",
 ];
@@ -42,6 +46,36 @@ async fn the_first_versions_file_is_read() {
 }
 
 #[tokio::test]
+async fn the_second_versions_file_is_read() {
+    let folder = folder();
+    raw(&folder.path().join("catalogue.db"), FIXTURE_2).await;
+    let catalogue = open(&folder).await;
+    let mut expected = Lineage::default().after(&all());
+    let gone = Environment {
+        name: "shop-feat-a-0123ab".to_owned(),
+        project: "p1".to_owned(),
+        git: Some("feat/a".to_owned()),
+        worktree: Some("/home/a/shop".to_owned()),
+        owner: "a".to_owned(),
+        created: 10,
+        used: 12,
+        expires: Some(99),
+        orphaned: Some(50),
+        ports: [("web 127.0.0.1:80:80/tcp".to_owned(), 20_001)].into(),
+        state: State::Deleted { at: 60 },
+        ..Environment::default()
+    };
+    expected.environments.insert(gone.name.clone(), gone.clone());
+    assert_eq!(catalogue.lineage("p1").await.unwrap(), expected);
+    assert_eq!(catalogue.environments().await.unwrap().last(), Some(&gone));
+    assert_eq!(catalogue.audit("p1", 9).await.unwrap()[0].sort, Sort::Environment);
+    // It comes back as it is written.
+    let changes = Changes { put_environments: vec![gone.clone()], ..Changes::default() };
+    catalogue.apply(&changes).await.unwrap();
+    assert_eq!(catalogue.environments().await.unwrap().last(), Some(&gone));
+}
+
+#[tokio::test]
 async fn an_older_file_is_copied_and_brought_forward() {
     let folder = fixture().await;
     let opened = opening::open(folder.path(), &NEXT).await.unwrap();
@@ -61,7 +95,7 @@ async fn an_older_file_is_copied_and_brought_forward() {
     let file = folder.path().join("catalogue.db");
     let before = fs::read(&file).unwrap();
     let error = Catalogue::open(folder.path()).await.unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 2, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 3, known: 2, .. }), "{error:?}");
     assert_eq!(error.kind(), Kind::Files);
     assert_eq!(fs::read(&file).unwrap(), before);
     assert!(!folder.path().join("catalogue.db-wal").exists());
@@ -71,7 +105,8 @@ async fn an_older_file_is_copied_and_brought_forward() {
 #[tokio::test]
 async fn a_step_that_fails_changes_nothing() {
     let folder = fixture().await;
-    let broken = [schema::STEPS[0], "ALTER TABLE branches ADD COLUMN colour TEXT; SELECT nonsense"];
+    let broken =
+        [schema::STEPS[0], schema::STEPS[1], "ALTER TABLE branches ADD COLUMN colour TEXT; SELECT nonsense"];
     for _ in 0..2 {
         let error = opening::open(folder.path(), &broken).await.unwrap_err();
         assert!(matches!(error, Error::Other { .. }), "{error:?}");
@@ -92,20 +127,22 @@ async fn a_newer_version_that_is_only_in_the_log_is_seen() {
         fs::copy(folder.path().join(&name), crashed.path().join(&name)).unwrap();
     }
     let error = Catalogue::open(crashed.path()).await.unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 2, .. }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 3, .. }), "{error:?}");
     drop(opened);
 }
 
 #[tokio::test]
 async fn the_schema_is_the_fixtures() {
-    let (made, old) = (folder(), fixture().await);
+    let (made, old, second) = (folder(), fixture().await, folder());
+    raw(&second.path().join("catalogue.db"), FIXTURE_2).await;
     let text = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
     let mut schemas = Vec::new();
-    for folder in [&made, &old] {
+    for folder in [&made, &old, &second] {
         let catalogue = open(folder).await;
         let mut connection = catalogue.connection.lock().await;
         let found: Vec<String> = sqlx::query_scalar(text).fetch_all(&mut *connection).await.unwrap();
         schemas.push(found.join("\n"));
     }
     assert_eq!(schemas[0], schemas[1]);
+    assert_eq!(schemas[0], schemas[2]);
 }

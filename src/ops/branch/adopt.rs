@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Branches, failpoint, new_id, now};
+use super::{Branches, beside, failpoint, new_id, now};
 use crate::base::{Event, Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::engine::Deployment;
@@ -25,8 +25,24 @@ const FIRST: [&str; 3] = ["main", "trunk", "root"];
 
 /// Gives the environment its first branch, if it has none. `taken` is a name that it must not have.
 pub async fn adopt(branches: &mut Branches<'_>, taken: Option<&str>) -> Result<(), Failure> {
+    adopt_from(branches, taken, None).await
+}
+
+/// The same with the volumes of another compose project, `old`, which keeps them: they are copied once.
+pub async fn adopt_from(
+    branches: &mut Branches<'_>,
+    taken: Option<&str>,
+    old: Option<&str>,
+) -> Result<(), Failure> {
     if branches.lineage.current(&branches.environment).is_some() {
         return Ok(());
+    }
+    if branches.context.choice.apart.is_some()
+        && branches.lineage.environment(&branches.environment).is_none()
+    {
+        let label = beside::label(branches.base(), &branches.environment).unwrap_or(&branches.environment);
+        return Err(Failure::new(Kind::Failed, format!("there is no environment `{label}` yet"))
+            .hint("`devenv up` makes it, with a copy of the data of the one that it comes from"));
     }
     is_possible(branches)?;
     let mut first = first_branch(branches, taken)?;
@@ -47,6 +63,10 @@ pub async fn adopt(branches: &mut Branches<'_>, taken: Option<&str>) -> Result<(
         .filter(|(_, name)| observed.volumes.iter().any(|volume| volume.name == **name))
         .map(|(key, name)| (key.clone(), name.clone()))
         .collect();
+    let plain = match old {
+        Some(old) => volumes_of(branches, old, &plain).await?,
+        None => plain,
+    };
     let users = users(branches, &observed, &names).await?;
     let running: Vec<String> =
         users.iter().filter(|user| user.state.is_up()).map(|user| user.service().to_owned()).collect();
@@ -147,6 +167,15 @@ pub(super) async fn rebind(branches: &Branches<'_>, detail: &Value) -> Result<()
     up::start_again(branches.context, &branches.engine, &subject, &services, &deployment.bindings).await
 }
 
+/// Fails where two environments would work on one folder of this machine.
+pub fn is_unshared(branches: &Branches<'_>) -> Result<(), Failure> {
+    if branches.data.unheld.iter().any(|unheld| unheld.bind.is_some()) {
+        is_possible(branches)
+    } else {
+        Ok(())
+    }
+}
+
 /// Fails where a branch would lack what is missed most.
 fn is_possible(branches: &Branches<'_>) -> Result<(), Failure> {
     let data = &branches.data;
@@ -179,6 +208,48 @@ fn is_possible(branches: &Branches<'_>) -> Result<(), Failure> {
         branches.note(format!("volume `{}` belongs to no branch: {why}", out.volume));
     }
     Ok(())
+}
+
+/// The volumes of another compose project that are called as this one's are; nothing runs on them.
+async fn volumes_of(
+    branches: &Branches<'_>,
+    old: &str,
+    own: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    if let Some(name) = own.values().next() {
+        return Err(Failure::new(
+            Kind::Conflict,
+            format!("environment `{}` has data of its own already: volume `{name}`", branches.environment),
+        )
+        .hint("`devenv down --volumes` takes it away; then adopt again"));
+    }
+    let engine = &branches.engine;
+    let running = engine.running_containers().await.map_err(failures::engine)?;
+    let mut found = BTreeMap::new();
+    for key in branches.data.volumes.keys() {
+        let name = format!("{old}_{key}");
+        if engine.own_volume(&name).await.map_err(failures::engine)?.is_none() {
+            continue;
+        }
+        let users = engine.users_of(&name).await.map_err(failures::engine)?;
+        if let Some(user) = running.iter().find(|container| users.contains(&container.id)) {
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("container {} writes to volume `{name}`", user.name),
+            )
+            .hint(format!("stop the old project first: `docker compose -p {old} stop`")));
+        }
+        found.insert(key.clone(), name);
+    }
+    if found.is_empty() {
+        let wanted: Vec<String> = branches.data.volumes.keys().map(|key| format!("{old}_{key}")).collect();
+        return Err(Failure::new(
+            Kind::Data,
+            format!("project `{old}` has none of the volumes of this one: {}", wanted.join(", ")),
+        )
+        .hint("`docker volume ls` shows what there is"));
+    }
+    Ok(found)
 }
 
 fn first_branch(branches: &Branches<'_>, taken: Option<&str>) -> Result<Branch, Failure> {

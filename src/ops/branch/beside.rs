@@ -1,5 +1,7 @@
 //! A branch that runs beside its parent: an environment of its own, with its own containers, network and ports.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::url::{self, Address};
@@ -9,7 +11,7 @@ use crate::base::{Event, Failure, Kind};
 use crate::compose::project::Service;
 use crate::engine::{Bindings, Engine};
 use crate::lineage::{Branch, Changes, names};
-use crate::ops::{Context, Subject, down, up};
+use crate::ops::{self, Context, Subject, down, up};
 use crate::plan;
 use crate::plan::data::data;
 use crate::storage::protocol::Ask;
@@ -39,17 +41,47 @@ impl Branches<'_> {
         if let Some(other) = standing.first() {
             return ((*other).to_owned(), true);
         }
-        let name = called(&self.environment, &branch.name);
-        let taken = self.lineage.environments.contains_key(&name);
+        let name = called(self.base(), &branch.name);
+        let taken = self.lineage.environment(&name).is_some();
         (if taken { format!("{name}-{}", &branch.id[..6]) } else { name }, false)
+    }
+
+    /// The compose project itself, which other environments are named after.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        match (&self.context.choice.apart, &self.context.standing) {
+            (Some(_), Some(standing)) => &standing.base,
+            _ => &self.environment,
+        }
+    }
+
+    /// The ports that an environment has instead of those that the file fixes.
+    #[must_use]
+    pub fn ports(&self, environment: &str) -> BTreeMap<String, u16> {
+        self.lineage.environment(environment).map(|it| it.ports.clone()).unwrap_or_default()
     }
 }
 
-/// What the environment of a branch beside is called.
-fn called(environment: &str, branch: &str) -> String {
-    let mut base = environment.to_owned();
-    base.truncate(LONGEST);
-    format!("{base}-{}", names::slug(branch))
+/// What the environment beside a compose project is called that is made for a branch, of the data or of git.
+fn called(base: &str, branch: &str) -> String {
+    named(base, &names::slug(branch))
+}
+
+/// The compose project's name of the environment with this label.
+#[must_use]
+pub fn named(base: &str, label: &str) -> String {
+    format!("{}-{label}", head(base))
+}
+
+/// What stands before the label in the names of a project's environments.
+fn head(base: &str) -> String {
+    if base.len() <= LONGEST { base.to_owned() } else { names::slug(base) }
+}
+
+/// The label in the name of an environment; none for the compose project itself and for what is not its own.
+#[must_use]
+pub fn label<'a>(base: &str, environment: &'a str) -> Option<&'a str> {
+    environment.strip_prefix(&head(base))?.strip_prefix('-').filter(|label| !label.is_empty())
 }
 
 /// The project as an environment beside has it.
@@ -59,8 +91,13 @@ pub(super) struct Apart {
 }
 
 impl Apart {
-    fn load(context: &Context, base: &str, environment: &str) -> Result<Self, Failure> {
-        let context = apart(context, base, environment);
+    fn load(
+        context: &Context,
+        base: &str,
+        environment: &str,
+        ports: BTreeMap<String, u16>,
+    ) -> Result<Self, Failure> {
+        let context = apart(context, base, environment, ports);
         Ok(Self { subject: context.subject(&[])?, context })
     }
 
@@ -80,13 +117,8 @@ impl Apart {
 
 /// Makes the networks of an environment beside ahead of its containers. Whatever does not work is done, or told,
 /// when these are made.
-pub(super) async fn ahead(
-    context: &Context,
-    engine: &Engine,
-    environment: &str,
-    branch: &str,
-) -> Option<Apart> {
-    let apart = Apart::load(context, environment, &called(environment, branch)).ok()?;
+pub(super) async fn ahead(context: &Context, engine: &Engine, base: &str, branch: &str) -> Option<Apart> {
+    let apart = Apart::load(context, base, &called(base, branch), BTreeMap::new()).ok()?;
     if let Err(failure) = up::make_networks(engine, &apart.subject, &apart.services()).await {
         tracing::debug!(%failure, "no network ahead");
     }
@@ -114,15 +146,20 @@ pub async fn context(context: &Context, name: &str, create: bool) -> Result<Cont
         }
         stand(&mut branches, &branch, &environment).await?;
     }
-    Ok(apart(context, &branches.environment, &environment))
+    let ports = branches.ports(&environment);
+    Ok(apart(context, branches.base(), &environment, ports))
 }
 
 /// The context of an environment beside.
-fn apart(context: &Context, base: &str, environment: &str) -> Context {
+pub fn apart(context: &Context, base: &str, environment: &str, ports: BTreeMap<String, u16>) -> Context {
     let mut apart = context.clone();
-    let suffix = environment.strip_prefix(base).unwrap_or(environment).trim_start_matches('-').to_owned();
+    let suffix = label(base, environment).unwrap_or(environment).to_owned();
+    if let Some(standing) = &mut apart.standing {
+        environment.clone_into(&mut standing.name);
+        standing.label.clone_from(&suffix);
+    }
     apart.choice.project = Some(environment.to_owned());
-    apart.choice.apart = Some(suffix);
+    apart.choice.apart = Some(ops::Apart { suffix, ports });
     apart
 }
 
@@ -156,7 +193,10 @@ pub(super) async fn start(
     failpoint!("branch:beside:stands");
     let beside = match ahead.filter(|ahead| ahead.subject.project.name == environment) {
         Some(ahead) => ahead,
-        None => Apart::load(branches.context, &branches.environment, &environment)?,
+        None => {
+            let ports = branches.ports(&environment);
+            Apart::load(branches.context, branches.base(), &environment, ports)?
+        }
     };
     let services = beside.services();
     up::start_again(&beside.context, &branches.engine, &beside.subject, &services, &bindings).await?;
@@ -182,7 +222,7 @@ async fn forget_in(branches: &mut Branches<'_>, environment: &str) -> Result<(),
 /// Takes an environment beside away: containers, networks, volumes (whose content stays in the pool). The caller holds
 /// its lock too, so that nobody starts there meanwhile what is taken away.
 pub async fn end(branches: &mut Branches<'_>, environment: &str) -> Result<(), Failure> {
-    let context = apart(branches.context, &branches.environment, environment);
+    let context = apart(branches.context, branches.base(), environment, BTreeMap::new());
     let wishes = plan::down::Wishes { volumes: true, remove_orphans: true, ..plan::down::Wishes::default() };
     down::of_environment(&context, &branches.engine, &wishes).await?;
     forget_in(branches, environment).await?;
@@ -193,8 +233,8 @@ pub async fn end(branches: &mut Branches<'_>, environment: &str) -> Result<(), F
 impl Context {
     /// Frees a loaded project of what the environment beside which it runs has.
     pub(in crate::ops) fn set_apart(&self, project: &mut crate::compose::Project) {
-        let Some(suffix) = &self.choice.apart else { return };
-        for moved in plan::beside::set_apart(project, suffix) {
+        let Some(apart) = &self.choice.apart else { return };
+        for moved in plan::beside::set_apart(project, &apart.suffix, &apart.ports) {
             tracing::debug!(what = moved.what, was = moved.was, is = moved.is, "set apart");
         }
     }

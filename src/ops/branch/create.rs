@@ -53,8 +53,8 @@ pub async fn create(context: &Context, options: &Options) -> Result<Created, Fai
     adopt::adopt(&mut branches, Some(&options.name)).await?;
     let ((branch, from), apart) = if options.start {
         // The network of an environment beside takes as long as the copy.
-        let (engine, environment) = (branches.engine.clone(), branches.environment.clone());
-        let ahead = beside::ahead(context, &engine, &environment, &options.name);
+        let (engine, base) = (branches.engine.clone(), branches.base().to_owned());
+        let ahead = beside::ahead(context, &engine, &base, &options.name);
         let (made, apart) = tokio::join!(make(&mut branches, options), ahead);
         (made?, apart)
     } else {
@@ -68,7 +68,10 @@ pub async fn create(context: &Context, options: &Options) -> Result<Created, Fai
 }
 
 /// Copies, and makes the copy known.
-async fn make(branches: &mut Branches<'_>, options: &Options) -> Result<(Branch, String), Failure> {
+pub(in crate::ops) async fn make(
+    branches: &mut Branches<'_>,
+    options: &Options,
+) -> Result<(Branch, String), Failure> {
     let source = source(&branches.lineage, &branches.environment, options.from.as_deref())?;
     let began = Instant::now();
     let (id, fork) = (new_id()?, new_id()?);

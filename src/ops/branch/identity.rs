@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::new_id;
 use crate::base::{Event, Failure, Kind, Place};
+use crate::git::Repository;
 use crate::lineage::Project;
 use crate::ops::{Context, Subject, place};
 
@@ -19,6 +20,21 @@ fn read(directory: &Path) -> Option<String> {
         .then_some(id)
 }
 
+/// The folder that a project is known by: that of the main working tree, whichever one a command is given in.
+#[must_use]
+pub fn home(directory: &Path) -> PathBuf {
+    let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    Repository::find(&directory).map_or_else(|| directory.clone(), |found| found.in_main(&directory))
+}
+
+/// The id of the project whose folder this is, if it has one yet.
+#[must_use]
+pub fn id_of(directory: &Path, known: &[Project]) -> Option<String> {
+    let home = home(directory);
+    let by_folder = || known.iter().find(|it| Path::new(&it.directory) == home).map(|it| it.id.clone());
+    read(&home).or_else(by_folder)
+}
+
 /// Whether the checkout in this folder is the project with this id.
 #[must_use]
 pub fn is_at(directory: &Path, id: &str) -> bool {
@@ -27,10 +43,13 @@ pub fn is_at(directory: &Path, id: &str) -> bool {
 
 /// The record of the project; one that is new, or has moved, is not written yet.
 pub fn identify(context: &Context, subject: &Subject, known: &[Project]) -> Result<Project, Failure> {
-    let directory = subject.project.working_dir.clone();
-    let directory = directory.canonicalize().unwrap_or(directory);
+    let directory = home(&subject.project.working_dir);
     let here = directory.display().to_string();
-    let name = subject.project.name.clone();
+    // Environments of git branches have names of their own; the project has that of the compose project itself.
+    let name = match (&context.choice.apart, &context.standing) {
+        (Some(_), Some(standing)) => standing.base.clone(),
+        _ => subject.project.name.clone(),
+    };
     let engine = context.engine_name();
     let made = |id: String| {
         // Other environments of the checkout have other names; the project keeps the one that it began with.
@@ -69,20 +88,24 @@ pub fn identify(context: &Context, subject: &Subject, known: &[Project]) -> Resu
     Ok(own)
 }
 
+/// Makes the folder in which devenv keeps what belongs to a checkout, out of git's sight.
+pub(in crate::ops) fn private_folder(directory: &Path) -> std::io::Result<()> {
+    let folder = directory.join(".devenv");
+    fs::create_dir_all(&folder)?;
+    let ignore = folder.join(".gitignore");
+    if ignore.exists() { Ok(()) } else { place::write_private(&ignore, b"*\n") }
+}
+
 /// Writes the id where the next command finds it, out of git's sight.
 pub fn write(context: &Context, subject: &Subject, project: &Project) -> Result<(), Failure> {
-    let directory = &subject.project.working_dir;
-    if read(directory).as_ref() == Some(&project.id) {
+    let directory = &home(&subject.project.working_dir);
+    // The main working tree may stand on a commit without that folder; the catalogue knows it all the same.
+    if read(directory).as_ref() == Some(&project.id) || !directory.is_dir() {
         return Ok(());
     }
     let path = file(directory);
-    let folder = directory.join(".devenv");
-    let written = fs::create_dir_all(&folder)
-        .and_then(|()| {
-            let ignore = folder.join(".gitignore");
-            if ignore.exists() { Ok(()) } else { place::write(&ignore, b"*\n", false) }
-        })
-        .and_then(|()| place::write(&path, format!("{}\n", project.id).as_bytes(), false));
+    let written = private_folder(directory)
+        .and_then(|()| place::write_private(&path, format!("{}\n", project.id).as_bytes()));
     written.map_err(|error| {
         Failure::new(Kind::Unreachable, "the project's id cannot be written")
             .at(Place::file(context.shown(&path)))

@@ -47,12 +47,12 @@ macro_rules! failpoint {
         $crate::ops::branch::fail_at($name)?;
     };
 }
-pub(super) use failpoint;
+pub(in crate::ops) use failpoint;
 
 /// What a test makes of a step: `return` lets it fail, `return(KILL)` ends this process there as `kill -9` does, and
 /// `return(INT)` and the like let it have that signal and go on, as far as it does.
 #[cfg(feature = "failpoints")]
-fn fail_at(name: &str) -> Result<(), Failure> {
+pub(in crate::ops) fn fail_at(name: &str) -> Result<(), Failure> {
     use rustix::process::{Signal, getpid, kill_process};
     fail::fail_point!(name, |what| {
         let signal = match what.as_deref() {
@@ -115,6 +115,14 @@ impl Context {
                 "neither HOME nor XDG_STATE_HOME says where devenv may keep its records",
             )
         })
+    }
+
+    /// Who gives the command.
+    #[must_use]
+    pub fn user(&self) -> String {
+        let set = |name: &str| self.environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let number = || rustix::process::getuid().as_raw().to_string();
+        set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(number)
     }
 
     /// Whether anything was ever recorded.
@@ -369,12 +377,25 @@ impl<'a> Branches<'a> {
     /// An environment's record with another branch.
     #[must_use]
     pub fn standing(&self, environment: &str, branch: &str) -> Environment {
-        let before = self.lineage.environments.get(environment);
+        let before = self.lineage.environment(environment);
+        let previous = before.and_then(|before| before.branch.clone()).filter(|before| before != branch);
         Environment {
-            name: environment.to_owned(),
+            branch: Some(branch.to_owned()),
+            previous,
+            ..before.cloned().unwrap_or_else(|| self.new_environment(environment))
+        }
+    }
+
+    /// The record of an environment that was not there before.
+    #[must_use]
+    pub fn new_environment(&self, name: &str) -> Environment {
+        Environment {
+            name: name.to_owned(),
             project: self.project.id.clone(),
-            branch: branch.to_owned(),
-            previous: before.map(|before| before.branch.clone()).filter(|before| before != branch),
+            owner: self.context.user(),
+            created: now(),
+            used: now(),
+            ..Environment::default()
         }
     }
 

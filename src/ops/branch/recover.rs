@@ -7,6 +7,7 @@ use crate::base::{Failure, Kind};
 use crate::catalogue::{IntentId, OpenIntent};
 use crate::engine::Engine;
 use crate::lineage::{Changes, Intent};
+use crate::ops::environment::end;
 use crate::ops::{Context, Subject, failures};
 use crate::plan::data::data;
 use crate::plan::turn::Turn;
@@ -106,7 +107,10 @@ async fn one(branches: &mut Branches<'_>, id: IntentId, intent: &Intent) -> Resu
                     Some(id) => Ask::Point { environment, id },
                     None => Ask::Unpoint { environment },
                 };
-                branches.pool().await?.ask(ask).await?;
+                // Without a pool, nothing led anywhere.
+                if let Some(pool) = branches.existing_pool().await? {
+                    pool.ask(ask).await?;
+                }
             }
             branches.abandon(id).await
         }
@@ -141,6 +145,7 @@ async fn one(branches: &mut Branches<'_>, id: IntentId, intent: &Intent) -> Resu
             }
             branches.turn(&[], &texts("services"), &Turn::Start).await
         }
+        "env destroy" => Box::pin(end::finish(branches, id)).await,
         "sweep" | "branch delete" => branches.abandon(id).await,
         other => Err(Failure::new(
             Kind::Conflict,

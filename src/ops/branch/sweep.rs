@@ -90,7 +90,7 @@ async fn run(branches: &mut Branches<'_>, tick: &Tick<'_>) -> Result<Sweep, Fail
         .map(|audit| audit.id.as_str())
         .collect();
     for environment in locks.keys() {
-        let on = branches.lineage.environments.get(environment).map(|it| it.branch.clone());
+        let on = branches.lineage.environment(environment).and_then(|it| it.branch.clone());
         if on.is_some_and(|on| deleted.contains(&on.as_str())) {
             beside::end(branches, environment).await?;
         }

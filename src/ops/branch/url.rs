@@ -144,7 +144,10 @@ pub async fn of(branches: &Branches<'_>, branch: &Branch) -> Result<Address, Fai
 }
 
 /// Where the database of an environment answers; none when it does not run.
-async fn in_environment(branches: &Branches<'_>, environment: &str) -> Result<Option<Address>, Failure> {
+pub(in crate::ops) async fn in_environment(
+    branches: &Branches<'_>,
+    environment: &str,
+) -> Result<Option<Address>, Failure> {
     let servers = databases(&branches.subject);
     if servers.is_empty() {
         return Err(Failure::new(Kind::Failed, "this project has no PostgreSQL server that devenv knows")
