@@ -10,6 +10,7 @@ pub mod engine;
 pub mod explain;
 pub mod failures;
 pub mod files;
+pub mod gateway;
 pub mod images;
 pub mod init;
 mod inputs;

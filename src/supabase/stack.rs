@@ -98,7 +98,7 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let members = self.mapping("x-devenv", value, &["branches", "images", "supabase"])?;
+        let members = self.mapping("x-devenv", value, &["branches", "gateway", "images", "supabase"])?;
         if let Some(branches) = members.get("branches") {
             self.branches(branches);
         }

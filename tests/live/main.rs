@@ -18,6 +18,7 @@ mod branch_postgres;
 mod build;
 mod conditions;
 mod faults;
+mod gateway;
 mod hold;
 mod honest;
 mod interop;
