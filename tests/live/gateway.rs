@@ -288,9 +288,9 @@ fn what_is_passed_on_is_passed_on_as_it_comes() {
         assert_ne!(reader.read_line(&mut told).unwrap(), 0, "{told}");
     }
 
-    // A server that breaks off is no hang.
-    let (code, _) = gate.get(&host, "/drop");
-    assert_eq!(code, 502);
+    // A server that breaks off is no hang; for one that has just been started there is hope.
+    let (code, body) = gate.get(&host, "/drop");
+    assert!(code == 502 || code == 503, "{code} {body}");
 }
 
 #[test]
