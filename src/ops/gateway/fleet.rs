@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -89,7 +90,7 @@ impl Fleet for AtEngine {
             let member = self.stacks.member(container);
             let stack = member.and_then(|member| member.labels.get(labels::PROJECT).cloned());
             let watch = self.engine.watch(&stack.unwrap_or_default());
-            match self.engine.reach_soon(&watch, container, goal).await.map_err(trouble)? {
+            match self.engine.reach_soon(&watch, container, goal, Duration::ZERO).await.map_err(trouble)? {
                 Ok(_) => {
                     self.stacks.refresh(container);
                     Ok(())
