@@ -4,6 +4,7 @@
 
 mod branches;
 mod floor;
+mod gateway;
 mod lifecycle;
 mod process;
 mod quick;
@@ -71,6 +72,7 @@ async fn main() -> Result<(), String> {
     let work = async {
         quick::run(&options, &programs, &mut report)?;
         lifecycle::run(&options, &programs, &engine, &mut report).await?;
+        gateway::run(&options, &programs, &engine, &mut report).await?;
         branches::run(&options, &programs, &engine, &mut report).await
     };
     let result = tokio::select! {
@@ -79,6 +81,7 @@ async fn main() -> Result<(), String> {
     };
     lifecycle::clean(&engine).await;
     branches::clean(&engine).await;
+    gateway::clean(&engine).await;
     report.end(began.elapsed(), options.json.as_deref())?;
     result
 }

@@ -10,11 +10,13 @@
 //! always called git branches) · snapshot: a frozen one · fork point: the snapshot that a branch began as ·
 //! lineage: a project's branches, snapshots and environments · pool: the place on disk that holds the data ·
 //! manifest: what stands beside a piece of data on whose it is · catalogue: the record of all this · intent:
-//! a command that was begun, written down before.
+//! a command that was begun, written down before · gateway: the stable address of everything that runs on a
+//! machine · route: where a name leads there.
 //!
 //! # Rooms
 //! `base` (words shared by all) ← `compose`, `plan`, `lineage` (pure: text and data in, data out) ← `engine`,
-//! `postgres`, `catalogue`, `machine`, `storage`, `git` (edges: one outside thing each) ← `ops` (one file a verb) ← `ui`
+//! `postgres`, `catalogue`, `machine`, `talk`, `storage`, `git`, `gateway` (edges: one outside thing each) ← `ops`
+//! (one file a verb) ← `ui`
 //! (tells) ← `cli` (listens).
 //! `tests/layering.rs` keeps the imports so.
 
@@ -23,6 +25,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod compose;
 pub mod engine;
+pub mod gateway;
 pub mod git;
 pub mod library;
 pub mod lineage;
@@ -32,4 +35,5 @@ pub mod plan;
 pub mod postgres;
 pub mod storage;
 pub mod supabase;
+pub mod talk;
 pub mod ui;

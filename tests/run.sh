@@ -30,7 +30,7 @@ export SAMPLE_NAME=devenv-readme API_PORT=55321 STUDIO_PORT=55323 DB_PORT=55322 
 export CACHE_PORT=56379 NATS_PORT=54222 NATS_MONITOR_PORT=58222 PROMETHEUS_PORT=59090 RABBITMQ_PORT=55672
 export RABBITMQ_UI_PORT=55673 S3_PORT=59000
 # Beside the user's own, and taken away at the end.
-export DEVENV_POOL=devenv-readme-pool XDG_STATE_HOME=$PWD/target/state
+export DEVENV_POOL=devenv-readme-pool DEVENV_GATEWAY=devenv-readme-gateway XDG_STATE_HOME=$PWD/target/state
 
 tools() {
   local missing=()
@@ -134,6 +134,7 @@ cleanup() {
   for project in "$sample" "$all_modules"; do
     if [ -d "$project" ] && [ -x "$devenv" ]; then "$devenv" -C "$project" down --volumes --yes --quiet || true; fi
   done
+  if [ -x "$devenv" ]; then "$devenv" gateway down --volumes --quiet || true; fi
   if [ -x "$devenv" ] && "$devenv" pool status >/dev/null 2>&1; then "$devenv" pool delete --yes || true; fi
   rm -rf target/state
 }

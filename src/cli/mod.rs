@@ -5,6 +5,7 @@ mod crash;
 mod db;
 mod doctor;
 mod env;
+mod gateway;
 mod hooks;
 mod images;
 mod init;
@@ -163,11 +164,14 @@ enum Command {
     Branch(db::Branches),
     Psql(db::Psql),
     Pool(pool::Pool),
+    Gateway(gateway::Gateway),
     Gc(pool::Gc),
     State(pool::State),
     Doctor(doctor::Doctor),
     #[command(name = "__keeper", hide = true)]
     Keeper(keeper::Keeper),
+    #[command(name = "__gateway", hide = true)]
+    Served(gateway::Served),
 }
 
 /// Runs one command; its failure has been told when this returns.
@@ -191,6 +195,9 @@ pub fn main(
     };
     if let Command::Keeper(keeper) = cli.command {
         return keeper.run();
+    }
+    if let Command::Served(served) = cli.command {
+        return served.run();
     }
     start_log(cli.global.verbose, &environment);
     let ui = Ui::new(wishes(&cli.global, &environment));
@@ -343,11 +350,12 @@ async fn dispatch(command: Command, context: &Context, words: Words<'_>, ui: &Ui
         Command::Branch(branches) => branches.run(context, ui).await,
         Command::Psql(psql) => psql.run(context).await,
         Command::Pool(pool) => pool.run(context, ui).await,
+        Command::Gateway(gateway) => gateway.run(context, ui).await,
         Command::Gc(gc) => gc.run(context, ui).await,
         Command::State(state) => state.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
-        // It has its own, smaller world; see `main`.
-        Command::Keeper(_) => Ok(()),
+        // They have their own, smaller world; see `main`.
+        Command::Keeper(_) | Command::Served(_) => Ok(()),
         Command::Init(init) => init.run(context, ui),
         Command::Template(template) => template.run(context, ui),
         Command::Module(module) => module.run(context, ui).await,

@@ -16,6 +16,7 @@ pub mod own;
 pub mod perform;
 pub mod pull;
 pub mod reach;
+pub mod stacks;
 pub mod stream;
 mod translate;
 pub mod watch;

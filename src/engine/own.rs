@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, VolumeCreateRequest,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, RestartPolicy,
+    RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptions, ListContainersOptionsBuilder,
@@ -46,6 +47,12 @@ pub struct Own {
     pub devices: bool,
     /// May read and write files whoever they belong to, and give them away.
     pub files: bool,
+    /// Works on the network of the engine's machine, low ports included; else on none.
+    pub host_network: bool,
+    /// Is started again whenever it ends, or the engine is started, until it is taken away.
+    pub stays: bool,
+    /// How many bytes of memory it may use.
+    pub memory: Option<i64>,
 }
 
 /// A volume as the engine has it.
@@ -114,8 +121,7 @@ impl Engine {
         }
     }
 
-    /// Makes and starts a container of ours, on no network, with a read-only root and only the capabilities that it
-    /// names. Its output is kept nowhere: who wants it is attached before.
+    /// Makes a container of ours, with a read-only root and only the capabilities that it names. Its output is kept nowhere: who wants it is attached before.
     pub async fn create_own(&self, own: &Own) -> Result<String, Error> {
         let mut labels: HashMap<String, String> =
             own.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -126,6 +132,9 @@ impl Engine {
         }
         if own.devices {
             capabilities.extend(["SYS_ADMIN", "MKNOD", "DAC_OVERRIDE"]);
+        }
+        if own.host_network {
+            capabilities.push("NET_BIND_SERVICE");
         }
         capabilities.sort_unstable();
         capabilities.dedup();
@@ -164,7 +173,14 @@ impl Engine {
                 cap_add: Some(capabilities.into_iter().map(str::to_owned).collect()),
                 device_cgroup_rules: Some(rules),
                 security_opt: Some(security),
-                network_mode: Some("none".to_owned()),
+                network_mode: Some(if own.host_network { "host" } else { "none" }.to_owned()),
+                // An engine that maps users lends its own network to nobody else.
+                userns_mode: own.host_network.then(|| "host".to_owned()),
+                restart_policy: own.stays.then_some(RestartPolicy {
+                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                    maximum_retry_count: None,
+                }),
+                memory: own.memory,
                 readonly_rootfs: Some(true),
                 log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
                 ..HostConfig::default()

@@ -6,6 +6,7 @@
 
 pub mod apt;
 pub mod authorities;
+pub mod authority;
 pub mod bootstrap;
 pub mod dockerd;
 pub mod lock;

@@ -37,6 +37,11 @@ impl Context {
         self.lock_named("the environment of this checkout", &format!("checkout.{hash}")).await
     }
 
+    /// Waits for the lock of a gateway.
+    pub async fn lock_gateway(&self, gateway: &str) -> Result<Lock, Failure> {
+        self.lock_named(&format!("the gateway `{gateway}`"), &format!("gateway.{gateway}")).await
+    }
+
     /// Waits for the lock of the records of all projects.
     pub async fn lock_catalogue(&self) -> Result<Lock, Failure> {
         self.lock_named("what devenv knows of branches", "the.catalogue").await

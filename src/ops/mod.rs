@@ -11,6 +11,7 @@ pub mod environment;
 pub mod explain;
 pub mod failures;
 pub mod files;
+pub mod gateway;
 pub mod hooks;
 pub mod images;
 pub mod init;

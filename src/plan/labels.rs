@@ -37,3 +37,9 @@ pub const COMPOSE_VERSION: &str = "2.40.3";
 
 /// devenv's own, on a volume whose content is data of a branch.
 pub const BOUND: &str = "dev.devenv.bound";
+/// devenv's own, on containers: the project that an environment is of, as a label of a host name.
+pub const GATEWAY_PROJECT: &str = "dev.devenv.project";
+/// devenv's own, on containers: the environment, as a label of a host name.
+pub const ENVIRONMENT: &str = "dev.devenv.environment";
+/// devenv's own, on containers: the port that speaks HTTP.
+pub const HTTP: &str = "dev.devenv.http";

@@ -1,27 +1,20 @@
 //! The command line's end: asks the keeper, and picks its own answers out of all that are heard.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::StorageError;
-use super::protocol::{Answer, Ask, Item, Outcome, Reply, Request, Size, Status};
+use super::protocol::{Answer, Ask, Item, Outcome, Size, Status};
+use crate::talk::{Conversation, TalkError};
 
 /// How long a keeper may say nothing about what it was asked: while it works, it says so twice a second.
 pub const SILENCE: Duration = Duration::from_secs(20);
 
-/// Who waits for which answer.
-type Waiting = Arc<Mutex<Option<HashMap<String, UnboundedSender<Answer>>>>>;
-
 /// A conversation with a keeper.
 pub struct Client {
-    write: tokio::sync::Mutex<Box<dyn AsyncWrite + Send + Unpin>>,
-    waiting: Waiting,
-    reader: JoinHandle<()>,
+    conversation: Conversation<Answer>,
     silence: Duration,
 }
 
@@ -31,9 +24,7 @@ impl Client {
         read: impl AsyncRead + Send + Unpin + 'static,
         write: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
-        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
-        let reader = tokio::spawn(listen(read, Arc::clone(&waiting)));
-        Self { write: tokio::sync::Mutex::new(Box::new(write)), waiting, reader, silence: SILENCE }
+        Self { conversation: Conversation::new(read, write), silence: SILENCE }
     }
 
     /// The same, with another patience.
@@ -49,17 +40,12 @@ impl Client {
         ask: Ask,
         mut on_progress: impl FnMut(u64, u64),
     ) -> Result<Outcome, StorageError> {
-        let id = name()?;
-        let mut answers = self.expect(&id).ok_or(StorageError::Gone)?;
-        let _forget = Forget { waiting: &self.waiting, id: &id };
-        self.say(&Request { id: id.clone(), ask }).await?;
+        let mut answers = self.conversation.ask(ask).await?;
         loop {
-            match tokio::time::timeout(self.silence, answers.recv()).await {
-                Err(_) => return Err(StorageError::Silent { after: self.silence }),
-                Ok(None) => return Err(StorageError::Gone),
-                Ok(Some(Answer::Progress { done, total })) => on_progress(done, total),
-                Ok(Some(Answer::Done(outcome))) => return Ok(*outcome),
-                Ok(Some(Answer::Failed(refusal))) => return Err(refusal.into()),
+            match answers.next(self.silence).await? {
+                Answer::Progress { done, total } => on_progress(done, total),
+                Answer::Done(outcome) => return Ok(*outcome),
+                Answer::Failed(refusal) => return Err(refusal.into()),
             }
         }
     }
@@ -111,74 +97,22 @@ impl Client {
             _ => Err(StorageError::Unexpected),
         }
     }
-
-    /// Puts a name into the list of those who wait; none when nobody listens any more.
-    fn expect(&self, id: &str) -> Option<UnboundedReceiver<Answer>> {
-        let (tell, told) = unbounded_channel();
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.as_mut()?.insert(id.to_owned(), tell);
-        Some(told)
-    }
-
-    async fn say(&self, request: &Request) -> Result<(), StorageError> {
-        let mut line = serde_json::to_vec(request).map_err(|_| StorageError::Unexpected)?;
-        line.push(b'\n');
-        let mut write = self.write.lock().await;
-        // One piece: the keeper's input is shared with other commands.
-        write.write_all(&line).await.map_err(|_| StorageError::Gone)?;
-        write.flush().await.map_err(|_| StorageError::Gone)
-    }
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.reader.abort();
-    }
-}
-
-/// Takes a name off the list, however its question ended.
-struct Forget<'a> {
-    waiting: &'a Waiting,
-    id: &'a str,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        if let Some(waiting) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            waiting.remove(self.id);
+impl From<TalkError> for StorageError {
+    fn from(error: TalkError) -> Self {
+        match error {
+            TalkError::Gone => Self::Gone,
+            TalkError::Silent { after } => Self::Silent { after },
+            TalkError::Unwritable => Self::Unexpected,
+            TalkError::NoName(source) => Self::System { doing: "make a random name".to_owned(), source },
         }
     }
-}
-
-/// Hands every answer to who waits for it; those for others, and what is no answer, are not ours.
-async fn listen(read: impl AsyncRead + Unpin, waiting: Waiting) {
-    let mut read = BufReader::new(read);
-    let mut line = Vec::new();
-    while read.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
-        if let Ok(Reply { id, answer }) = serde_json::from_slice(&line)
-            && let Some(waiting) = waiting.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
-            && let Some(tell) = waiting.get(&id)
-        {
-            // One that has gone meanwhile needs no answer.
-            let _ = tell.send(answer);
-        }
-        line.clear();
-    }
-    // Without the senders, everybody who waits hears of the end.
-    *waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
-}
-
-/// A name for a question that no other command gives.
-fn name() -> Result<String, StorageError> {
-    let mut bytes = [0_u8; 12];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(StorageError::system("make a random name"))?;
-    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, duplex, split};
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, duplex, split};
 
     use super::*;
 
@@ -234,4 +168,5 @@ mod tests {
     }
 
     use super::super::Refusal;
+    use super::super::protocol::{Reply, Request};
 }

@@ -9,27 +9,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::size::bytes;
+use crate::talk;
 
 /// The version of this protocol; a keeper of an older one is replaced.
 pub const VERSION: u32 = 2;
 
 /// One question.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Request {
-    /// Chosen by who asks, unique among all that ask.
-    pub id: String,
-    /// What is asked.
-    pub ask: Ask,
-}
+pub type Request = talk::Request<Ask>;
 
 /// One line of an answer. The last one is `Done` or `Failed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reply {
-    /// The id of the question.
-    pub id: String,
-    /// What is answered.
-    pub answer: Answer,
-}
+pub type Reply = talk::Reply<Answer>;
 
 /// What an answer says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

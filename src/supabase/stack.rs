@@ -98,7 +98,8 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let members = self.mapping("x-devenv", value, &["branches", "dotenv", "images", "supabase"])?;
+        let members =
+            self.mapping("x-devenv", value, &["branches", "dotenv", "gateway", "images", "supabase"])?;
         if let Some(branches) = members.get("branches") {
             self.branches(branches);
         }

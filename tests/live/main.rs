@@ -19,6 +19,7 @@ mod build;
 mod conditions;
 mod environments;
 mod faults;
+mod gateway;
 mod hold;
 mod honest;
 mod interop;

@@ -43,8 +43,9 @@ impl Site {
             ("HOME".to_owned(), root.path().join("home").display().to_string()),
             ("TMPDIR".to_owned(), root.path().join("tmp").display().to_string()),
             ("COLUMNS".to_owned(), "100".to_owned()),
-            // A pool of this machine's user changes nothing.
+            // A pool or a gateway of this machine's user changes nothing.
             ("DEVENV_POOL".to_owned(), "dvt-no-pool".to_owned()),
+            ("DEVENV_GATEWAY".to_owned(), "off".to_owned()),
         ]);
         environment.extend(std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST".to_owned(), host)));
         Self { name, root, environment, branches: false }

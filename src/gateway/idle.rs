@@ -1,0 +1,137 @@
+//! Which environments are put to sleep: a decision from facts and a clock that is handed in.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::memory::{IDLE, Span};
+use super::table::Place;
+
+/// What is known of one environment. Times are those of one clock that never goes back and stands still while the
+/// machine sleeps, so that no suspended laptop and no changed date puts anything to sleep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Which.
+    pub place: Place,
+    /// Whether devenv made it; nothing else is put to sleep unless somebody asked for it.
+    pub ours: bool,
+    /// Whether any of it runs.
+    pub running: bool,
+    /// Whether a port of this machine leads to it, so that it has traffic that the gateway does not see.
+    pub published: bool,
+    /// What was said of how long it may be idle.
+    pub said: Option<Span>,
+    /// Requests and connections that are open.
+    pub open: usize,
+    /// When it last had traffic, or was started.
+    pub last: Duration,
+    /// Whether it is being woken or put to sleep.
+    pub busy: bool,
+}
+
+/// After how long without traffic it is put to sleep; none for never.
+#[must_use]
+pub fn span(facts: &Facts) -> Option<Duration> {
+    match facts.said {
+        Some(Span::Never) => None,
+        Some(Span::Seconds(seconds)) => Some(Duration::from_secs(seconds)),
+        None => (facts.ours && !facts.published).then_some(Duration::from_secs(IDLE)),
+    }
+}
+
+/// The environments to put to sleep now.
+#[must_use]
+pub fn decide(now: Duration, all: &[Facts]) -> BTreeSet<Place> {
+    let due = |facts: &&Facts| {
+        let quiet = now.saturating_sub(facts.last);
+        facts.running && !facts.busy && facts.open == 0 && span(facts).is_some_and(|span| quiet >= span)
+    };
+    all.iter().filter(due).map(|facts| facts.place.clone()).collect()
+}
+
+/// Bytes that containers of one environment received and sent in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Received.
+    pub received: u64,
+    /// Sent.
+    pub sent: u64,
+}
+
+/// Less than this is what a network says to itself (ARP, neighbour discovery) in some minutes.
+const MURMUR: u64 = 4096;
+
+/// Whether an environment spoke to anybody outside between two measurements. What its containers say to one another
+/// is sent by one and received by another, so that it is in both sums; what goes in or out is in one of them.
+#[must_use]
+pub fn had_visitors(before: Moved, after: Moved) -> bool {
+    if after.received < before.received || after.sent < before.sent {
+        // A container was started anew: its counters begin again.
+        return true;
+    }
+    let (received, sent) = (after.received - before.received, after.sent - before.sent);
+    received.abs_diff(sent) > MURMUR
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn facts(said: Option<Span>) -> Facts {
+        Facts {
+            place: Place::new("shop", "main"),
+            ours: true,
+            running: true,
+            published: false,
+            said,
+            open: 0,
+            last: Duration::from_secs(100),
+            busy: false,
+        }
+    }
+
+    #[test]
+    fn four_hours_unless_something_else_was_said() {
+        let sleeps = |facts: &Facts, after: u64| {
+            !decide(Duration::from_secs(100 + after), std::slice::from_ref(facts)).is_empty()
+        };
+        assert!(!sleeps(&facts(None), IDLE - 1) && sleeps(&facts(None), IDLE));
+        assert!(sleeps(&facts(Some(Span::Seconds(5))), 5));
+        assert!(!sleeps(&facts(Some(Span::Never)), 10 * IDLE));
+        assert!(!sleeps(&Facts { published: true, ..facts(None) }, 10 * IDLE), "its traffic is not all seen");
+        assert!(sleeps(&Facts { published: true, ..facts(Some(Span::Seconds(5))) }, 5), "somebody asked");
+        assert!(!sleeps(&Facts { ours: false, ..facts(None) }, 10 * IDLE), "not ours");
+    }
+
+    #[test]
+    fn visitors_are_told_from_a_stack_that_talks_to_itself() {
+        let moved = |received, sent| Moved { received, sent };
+        assert!(!had_visitors(moved(0, 0), moved(5_000_000, 5_000_300)));
+        assert!(had_visitors(moved(0, 0), moved(20_000, 2_000)));
+        assert!(had_visitors(moved(90, 90), moved(10, 10)), "started anew");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_used_or_excepted_sleeps(
+            now in 0_u64..1_000_000, last in 0_u64..1_000_000, open in 0_usize..3, flags in any::<[bool; 4]>(),
+            said in prop_oneof![Just(None), Just(Some(Span::Never)), (0_u64..50_000).prop_map(|s| Some(Span::Seconds(s)))],
+        ) {
+            let [ours, running, published, busy] = flags;
+            let it = Facts {
+                place: Place::new("a", "b"), ours, running, published, said, open,
+                last: Duration::from_secs(last), busy,
+            };
+            let sleeps = !decide(Duration::from_secs(now), std::slice::from_ref(&it)).is_empty();
+            if open > 0 || !running || busy || said == Some(Span::Never) || (said.is_none() && (!ours || published)) {
+                prop_assert!(!sleeps);
+            }
+            // Time only ever makes it likelier, and a clock that seems to go back wakes nobody and lulls nobody.
+            if sleeps {
+                prop_assert!(!decide(Duration::from_secs(now + 1), std::slice::from_ref(&it)).is_empty());
+                prop_assert!(now >= last || said == Some(Span::Seconds(0)));
+            }
+        }
+    }
+}
