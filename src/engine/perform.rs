@@ -38,6 +38,8 @@ pub struct Deployment {
     pub env_files: Vec<PathBuf>,
     /// Volumes whose content is data of a branch.
     pub bindings: Bindings,
+    /// The project and the environment that containers say to be of, as labels of a host name.
+    pub place: Option<(String, String)>,
     /// The engine's ids of containers by service, lowest number first, and of images by reference.
     known: Mutex<Known>,
 }
@@ -99,7 +101,7 @@ impl Deployment {
         }
         known.images =
             observed.images.iter().map(|(reference, image)| (reference.clone(), image.id.clone())).collect();
-        Self { project, config_files, env_files, bindings: Bindings::default(), known: Mutex::new(known) }
+        Self { project, config_files, env_files, bindings: Bindings::default(), place: None, known: Mutex::new(known) }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -184,6 +186,10 @@ impl Deployment {
             (labels::CONFIG_FILES, paths(&self.config_files)),
         ];
         all.extend(ours.map(|(key, value)| (key.to_owned(), value)));
+        if let Some((project, environment)) = &self.place {
+            all.insert(labels::GATEWAY_PROJECT.to_owned(), project.clone());
+            all.insert(labels::ENVIRONMENT.to_owned(), environment.clone());
+        }
         if !self.env_files.is_empty() {
             all.insert(labels::ENVIRONMENT_FILE.to_owned(), paths(&self.env_files));
         }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::apply::{Outcome, Perform, Times, apply};
 use super::database::Skip;
-use super::{Context, Subject, branch, explain, failures, observe};
+use super::{Context, Subject, branch, explain, failures, gateway, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
@@ -108,7 +108,15 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         .preparing(subject.stack.clone(), skip)
         .bound(bound.bindings);
     hands.is_possible(&plan).await?;
-    let times = apply(&plan, &hands, &context.events).await?;
+    if !plan.is_empty() {
+        gateway::release(context, &engine, &subject.project.name).await;
+    }
+    let gateway = gateway::ensure(context, &engine, &subject.project);
+    let (times, gateway) = tokio::join!(apply(&plan, &hands, &context.events), gateway);
+    let times = times?;
+    if let (Some(gateway), Some((project, environment))) = (gateway, gateway::place(context)) {
+        gateway::announce(context, &gateway, &project, &environment).await;
+    }
     if options.wait {
         hands.all_still_run(&times).await?;
     }
@@ -290,6 +298,14 @@ impl<'a> Hands<'a> {
             soon: false,
             databases: branch::url::databases(subject),
         }
+        .at(gateway::place(context))
+    }
+
+    /// Lets containers say of which environment they are.
+    #[must_use]
+    fn at(mut self, place: Option<(String, String)>) -> Self {
+        self.deployment.place = place;
+        self
     }
 
     /// Lets it prepare the database of a stack.

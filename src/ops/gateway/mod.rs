@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::engine::endpoint::{self, Host};
 use crate::engine::own::{LABEL, Own};
 use crate::gateway::memory::{Fixed, Span};
+use crate::gateway::name;
 use crate::gateway::protocol::{Answer, Ask, Route, Status, VERSION};
 use crate::plan::observed::{Container, State};
 use crate::talk::{Conversation, TalkError};
@@ -141,22 +142,28 @@ impl Context {
     }
 }
 
-/// Makes sure of the gateway on behalf of a project, beside other work; never fails, since the project works without
-/// it: what is wrong is a warning. None where it is off, by `DEVENV_GATEWAY=off` or `x-devenv: {gateway: false}`.
+/// The gateway on behalf of a project, beside other work: the one that runs, which is made where the project asks for
+/// it (`x-devenv: {gateway: true}`). Never fails, since the project works without it: what is wrong is a warning. None
+/// where it is off, by `DEVENV_GATEWAY=off` or `x-devenv: {gateway: false}`.
 pub async fn ensure(context: &Context, engine: &Engine, project: &Project) -> Option<Gateway> {
-    let off = project
-        .extensions
-        .get(EXTENSION.0)
-        .and_then(|section| section.get(EXTENSION.1)?.as_bool())
-        .is_some_and(|wanted| !wanted);
-    let name = context.gateway_name().filter(|_| !off)?;
-    match running_or_made(context, engine, &name, None).await {
-        Ok(gateway) => Some(gateway),
-        Err(failure) => {
-            warn(context, failure);
-            None
-        }
-    }
+    let section = project.extensions.get(EXTENSION.0);
+    let wanted = section.and_then(|section| section.get(EXTENSION.1)?.as_bool());
+    let name = context.gateway_name().filter(|_| wanted != Some(false))?;
+    let found = match wanted {
+        Some(true) => running_or_made(context, engine, &name, None).await.map(Some),
+        _ => talk(engine, &name, None).await,
+    };
+    found.unwrap_or_else(|failure| {
+        warn(context, failure);
+        None
+    })
+}
+
+/// The project and the environment that a command is about, as labels of a host name.
+#[must_use]
+pub fn place(context: &Context) -> Option<(String, String)> {
+    let standing = context.standing.as_ref()?;
+    Some((name::label(&standing.base), name::label(&standing.label)))
 }
 
 /// Tells the gateway which environment of a project is the current one, both as labels of a host name. Never fails,
