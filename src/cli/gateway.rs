@@ -17,7 +17,7 @@ use crate::ui::{Table, Ui, words};
 /// One stable address for every environment, on this machine only
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Addresses:\n  http://SERVICE.ENVIRONMENT.PROJECT.localhost  this very environment\n  http://SERVICE.PROJECT.localhost              the project's current one\n  http://PROJECT.localhost                      its only HTTP service, or a list\nThe port stands behind where it is not 80. Browsers and curl know these names; other programs take a port.\n\nAn environment without traffic for four hours is stopped, and the next request or connection starts it\nand is answered. What somebody stopped stays stopped. DEVENV_GATEWAY=off does without the gateway, and so\ndoes `x-devenv: {gateway: false}` in a compose file."
+    after_help = "Addresses:\n  http://SERVICE.ENVIRONMENT.PROJECT.localhost  this very environment\n  http://SERVICE.PROJECT.localhost              the project's current one\n  http://PROJECT.localhost                      its only HTTP service, or a list\nThe port stands behind where it is not 80. Browsers and curl know these names.\n\nWhat devenv made and nobody uses for four hours is stopped, unless it publishes ports.\nThe next request or connection starts it and is answered. What somebody stopped stays so.\n\nDEVENV_GATEWAY=off, or `x-devenv: {gateway: false}` in a compose file, does without."
 )]
 pub(super) struct Gateway {
     #[command(subcommand)]
@@ -43,7 +43,7 @@ struct Up {
     /// The port of host names [default: the one it had, else 80, 8080, or the next that is free]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// After how long without traffic environments are put to sleep, such as `4h`, or `never`
+    /// After how long without traffic what devenv made is put to sleep, such as `4h`, or `never`
     #[arg(long, value_name = "SPAN", value_parser = idle)]
     idle: Option<Span>,
 }
@@ -59,7 +59,7 @@ struct Down {
 /// Serve HTTPS too, with a certificate authority of your own that browsers are told to trust
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The authority may sign names below `localhost` and nothing else; its key stays in your state folder, readable\nby you alone. The same certificate serves TLS on PostgreSQL's port."
+    after_help = "The authority may sign names below `localhost` and nothing else. Its key stays in your state\nfolder, readable by you alone. The same certificate serves TLS on PostgreSQL's port."
 )]
 struct TrustCa {
     /// Change no trust store; only print how

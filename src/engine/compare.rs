@@ -14,8 +14,8 @@ use super::error::{Doing, Error};
 use super::translate::Made;
 use super::{Deployment, Engine};
 use crate::compose::project::{self as compose, Service};
-use crate::plan::names;
 use crate::plan::observed::{Container, Difference};
+use crate::plan::{labels, names};
 
 impl Engine {
     /// How a container would be another one if it were made now from `service`, in which `service:x` has
@@ -280,9 +280,10 @@ fn of_config(all: &mut Settings, sides: &Sides<'_>, image: &Value, id: &str) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         all.insert(format!("environment.{key}"), json!(value));
     }
-    for labels in [&image["Labels"], &config["Labels"]] {
-        for (key, value) in labels.as_object().into_iter().flatten() {
-            if !key.starts_with("com.docker.compose.") && !key.starts_with("desktop.docker.io/") {
+    for worn in [&image["Labels"], &config["Labels"]] {
+        for (key, value) in worn.as_object().into_iter().flatten() {
+            let ours = [labels::GATEWAY_PROJECT, labels::ENVIRONMENT].contains(&key.as_str());
+            if !ours && !key.starts_with("com.docker.compose.") && !key.starts_with("desktop.docker.io/") {
                 all.insert(format!("labels.{key}"), value.clone());
             }
         }

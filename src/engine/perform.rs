@@ -101,7 +101,14 @@ impl Deployment {
         }
         known.images =
             observed.images.iter().map(|(reference, image)| (reference.clone(), image.id.clone())).collect();
-        Self { project, config_files, env_files, bindings: Bindings::default(), place: None, known: Mutex::new(known) }
+        Self {
+            project,
+            config_files,
+            env_files,
+            bindings: Bindings::default(),
+            place: None,
+            known: Mutex::new(known),
+        }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

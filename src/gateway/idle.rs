@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::memory::{IDLE, Span};
+use super::memory::Span;
 use super::table::Place;
 
 /// What is known of one environment. Times are those of one clock that never goes back and stands still while the
@@ -18,8 +18,10 @@ pub struct Facts {
     pub running: bool,
     /// Whether a port of this machine leads to it, so that it has traffic that the gateway does not see.
     pub published: bool,
-    /// What was said of how long it may be idle.
+    /// What was said of it, or of its project.
     pub said: Option<Span>,
+    /// What holds where nothing was said.
+    pub usual: Span,
     /// Requests and connections that are open.
     pub open: usize,
     /// When it last had traffic, or was started.
@@ -28,13 +30,14 @@ pub struct Facts {
     pub busy: bool,
 }
 
-/// After how long without traffic it is put to sleep; none for never.
+/// After how long without traffic it is put to sleep; none for never. What is usual holds for what devenv made and the
+/// gateway sees all traffic of; everything else sleeps only where somebody said so of it.
 #[must_use]
 pub fn span(facts: &Facts) -> Option<Duration> {
-    match facts.said {
-        Some(Span::Never) => None,
-        Some(Span::Seconds(seconds)) => Some(Duration::from_secs(seconds)),
-        None => (facts.ours && !facts.published).then_some(Duration::from_secs(IDLE)),
+    let usual = (facts.ours && !facts.published).then_some(facts.usual);
+    match facts.said.or(usual)? {
+        Span::Never => None,
+        Span::Seconds(seconds) => Some(Duration::from_secs(seconds)),
     }
 }
 
@@ -76,6 +79,7 @@ pub fn had_visitors(before: Moved, after: Moved) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::memory::IDLE;
     use super::*;
 
     fn facts(said: Option<Span>) -> Facts {
@@ -85,6 +89,7 @@ mod tests {
             running: true,
             published: false,
             said,
+            usual: Span::Seconds(IDLE),
             open: 0,
             last: Duration::from_secs(100),
             busy: false,
@@ -102,6 +107,11 @@ mod tests {
         assert!(!sleeps(&Facts { published: true, ..facts(None) }, 10 * IDLE), "its traffic is not all seen");
         assert!(sleeps(&Facts { published: true, ..facts(Some(Span::Seconds(5))) }, 5), "somebody asked");
         assert!(!sleeps(&Facts { ours: false, ..facts(None) }, 10 * IDLE), "not ours");
+        let soon = Facts { usual: Span::Seconds(1), ..facts(None) };
+        assert!(sleeps(&soon, 1));
+        for left_alone in [Facts { ours: false, ..soon.clone() }, Facts { published: true, ..soon }] {
+            assert!(!sleeps(&left_alone, 10 * IDLE), "what is usual is said of neither");
+        }
     }
 
     #[test]
@@ -115,12 +125,15 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_that_is_used_or_excepted_sleeps(
-            now in 0_u64..1_000_000, last in 0_u64..1_000_000, open in 0_usize..3, flags in any::<[bool; 4]>(),
+            now in 0_u64..1_000_000, last in 0_u64..1_000_000, open in 0_usize..3, usual in 0_u64..50_000, flags in any::<[bool; 4]>(),
             said in prop_oneof![Just(None), Just(Some(Span::Never)), (0_u64..50_000).prop_map(|s| Some(Span::Seconds(s)))],
         ) {
             let [ours, running, published, busy] = flags;
             let it = Facts {
-                place: Place::new("a", "b"), ours, running, published, said, open,
+                place: Place::new("a", "b"), ours, running, published,
+                said,
+                usual: Span::Seconds(usual),
+                open,
                 last: Duration::from_secs(last), busy,
             };
             let sleeps = !decide(Duration::from_secs(now), std::slice::from_ref(&it)).is_empty();
@@ -130,7 +143,8 @@ mod tests {
             // Time only ever makes it likelier, and a clock that seems to go back wakes nobody and lulls nobody.
             if sleeps {
                 prop_assert!(!decide(Duration::from_secs(now + 1), std::slice::from_ref(&it)).is_empty());
-                prop_assert!(now >= last || said == Some(Span::Seconds(0)));
+                let at_once = said.map_or(usual == 0, |said| said == Span::Seconds(0));
+                prop_assert!(now >= last || at_once);
             }
         }
     }

@@ -66,7 +66,7 @@ pub enum Protocol {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Idle {
-    /// For all that nothing else is said of; none for [`IDLE`].
+    /// For all that devenv made and nothing else is said of; none for [`IDLE`].
     pub usual: Option<Span>,
     /// For a project.
     pub projects: BTreeMap<String, Span>,
@@ -85,10 +85,16 @@ pub enum Span {
 }
 
 impl Idle {
-    /// What was said of an environment, nearest first; none when nothing was.
+    /// What was said of an environment or its project, nearest first; none when nothing was.
     #[must_use]
     pub fn said(&self, place: &Place) -> Option<Span> {
-        self.places.get(place).or_else(|| self.projects.get(&place.project)).or(self.usual.as_ref()).copied()
+        self.places.get(place).or_else(|| self.projects.get(&place.project)).copied()
+    }
+
+    /// What holds for all of which nothing was said.
+    #[must_use]
+    pub fn usual(&self) -> Span {
+        self.usual.unwrap_or(Span::Seconds(IDLE))
     }
 }
 
@@ -154,7 +160,8 @@ mod tests {
         memory.save(folder.path()).unwrap();
         assert_eq!(Memory::load(folder.path()).unwrap(), memory);
         assert_eq!(memory.idle.said(&Place::new("shop", "main")), Some(Span::Never));
-        assert_eq!(memory.idle.said(&Place::new("shop", "x")), Some(Span::Seconds(5)));
+        assert_eq!(memory.idle.said(&Place::new("shop", "x")), None);
+        assert_eq!(memory.idle.usual(), Span::Seconds(5));
     }
 
     #[test]

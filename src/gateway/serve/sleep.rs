@@ -46,6 +46,7 @@ pub(super) fn facts(gateway: &Arc<Gateway>, snapshot: &Snapshot) -> Vec<Facts> {
             running: containers.iter().any(|it| it.state == State::Running),
             published: containers.iter().any(|it| !it.published.is_empty()),
             said: snapshot.memory.idle.said(place),
+            usual: snapshot.memory.idle.usual(),
             open: traffic.open.load(Ordering::Relaxed),
             last: Duration::from_millis(traffic.last.load(Ordering::Relaxed)).max(changed),
             busy: snapshot.waking.contains(place) || snapshot.falling.contains(place),
