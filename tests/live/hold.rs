@@ -415,7 +415,7 @@ fn copies_of_a_busy_server_are_whole(test: &str, fsync: &str) {
         starts_well(&machine, &id(&site, &format!("copy{round}")), acked).exits(0);
         site.ok(&format!("db branch delete copy{round} --yes"));
         // What the server writes meanwhile is kept as often as there are copies, and fills the pool.
-        std::thread::sleep(Duration::from_millis(1100));
+        std::thread::sleep(std::time::Duration::from_millis(1100));
         site.ok("gc --older 1s --yes");
     }
     load.after(1);

@@ -71,7 +71,9 @@ pub async fn ensure(context: &Context) -> Result<Context, Failure> {
         let all = records(context, &standing.folder).await?;
         let found = all.into_iter().find(|it| it.name == standing.name && it.state == State::Ready);
         let record = match found {
-            Some(record) => ports::complete(context, standing, record).await?,
+            Some(record) => {
+                used(context, standing, ports::complete(context, standing, record).await?).await?
+            }
             None => {
                 let made = make(context, &Options::default()).await?;
                 tell(context, &made);
@@ -149,6 +151,19 @@ fn warn_of_end(context: &Context, standing: &Standing, record: &Environment) {
     context.events.tell(Event::warning(format!(
         "environment {name} ends {when}: `devenv env ttl {name} 7d` gives it longer"
     )));
+}
+
+/// Writes down that an environment is used now, and from where; not more often than once a minute.
+async fn used(context: &Context, standing: &Standing, record: Environment) -> Result<Environment, Failure> {
+    let worktree = Some(standing.folder.display().to_string());
+    if now() - record.used < 60 && record.worktree == worktree {
+        return Ok(record);
+    }
+    let record = Environment { used: now(), worktree, ..record };
+    let changes = Changes { put_environments: vec![record.clone()], ..Changes::default() };
+    let catalogue = context.opened_catalogue().await?.catalogue;
+    catalogue.apply(&changes).await.map_err(failures::catalogue)?;
+    Ok(record)
 }
 
 /// What would be made, for a dry run; none where it is there.
