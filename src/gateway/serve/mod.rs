@@ -84,6 +84,11 @@ struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether it is the gateway itself that starts and stops there.
+    fn is_ours(&self, place: &Place) -> bool {
+        self.falling.contains(place) || self.waking.contains(place)
+    }
+
     /// Whether something happened to a place a moment ago, so that more may follow.
     fn is_changing(&self, place: &Place, now: Duration) -> bool {
         self.changed.get(place).is_some_and(|changed| now.saturating_sub(*changed) < HOLD)

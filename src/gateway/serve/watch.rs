@@ -27,7 +27,24 @@ pub(super) async fn look(gateway: &Arc<Gateway>) -> bool {
     match gateway.fleet.look().await {
         Ok(containers) => {
             let table = super::Table::new(containers);
-            gateway.turn(|snapshot| snapshot.table = table);
+            let before = gateway.snapshot();
+            let ran: BTreeSet<&str> = running(&before.table).collect();
+            // Known as stopped in the same moment as not running: who asked in between would wake it.
+            let ended: Vec<String> = table
+                .containers()
+                .filter(|it| matches!(it.state, State::Ended(_)) && ran.contains(it.id.as_str()))
+                .filter(|it| !before.is_ours(&it.place) && !before.memory.asleep.contains_key(&it.place))
+                .map(|it| it.id.clone())
+                .collect();
+            let now = Instant::now();
+            hold(&gateway.ended).extend(ended.iter().map(|id| (id.clone(), now)));
+            gateway.turn(|snapshot| {
+                snapshot.memory.stopped.extend(ended);
+                for id in running(&table) {
+                    snapshot.memory.stopped.remove(id);
+                }
+                snapshot.table = table;
+            });
             true
         }
         Err(trouble) => {
@@ -35,6 +52,10 @@ pub(super) async fn look(gateway: &Arc<Gateway>) -> bool {
             false
         }
     }
+}
+
+fn running(table: &super::Table) -> impl Iterator<Item = &str> {
+    table.containers().filter(|it| it.state == State::Running).map(|it| it.id.as_str())
 }
 
 /// Follows until the engine has been away for too long.
@@ -85,13 +106,12 @@ async fn learn(gateway: &Arc<Gateway>, changes: &[Change]) {
         known.into_iter().find(|container| container.id == *id).map(|container| container.place.clone())
     };
     let known: BTreeSet<String> = after.table.containers().map(|it| it.id.clone()).collect();
-    let running: BTreeSet<String> =
-        after.table.containers().filter(|it| it.state == State::Running).map(|it| it.id.clone()).collect();
+    let running: BTreeSet<String> = running(&after.table).map(str::to_owned).collect();
     let (mut started, mut ended, mut up) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for change in changes {
         let (Change::Started(id) | Change::Ended(id) | Change::Other(id)) = change;
         let Some(place) = place_of(id) else { continue };
-        let is_ours = after.falling.contains(&place) || after.waking.contains(&place);
+        let is_ours = after.is_ours(&place);
         let sleeps = after.memory.asleep.contains_key(&place);
         gateway.touch(&place);
         match change {
