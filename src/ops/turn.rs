@@ -48,9 +48,10 @@ pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<P
             .hint("`devenv up` makes them again"));
         }
     }
-    let hands = Hands::new(context, engine, &subject, &observed, options.wait_timeout);
+    let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout);
     if matches!(turn, Turn::Start | Turn::Restart) {
         hands.is_possible(&plan).await?;
+        super::gateway::release(context, &engine, &subject.project.name).await;
     }
     apply(&plan, &hands, &context.events).await?;
     Ok(plan)
