@@ -391,7 +391,8 @@ impl Pool {
             self.absent(id)?;
             self.announce_any(id, manifest)?;
         }
-        Ok(())
+        // Before files share their blocks they are written out, which services would have to stand still for.
+        if self.storage.is_atomic() { Ok(()) } else { self.sync() }
     }
 
     /// The same for one, unless it was announced already. A keeper that started meanwhile took it for a leftover.

@@ -60,7 +60,7 @@ pub enum Outcome {
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The pool has less free than its floor, or than what is asked for.
-    #[error("the pool has {} free, which is below the {} that have to stay free", bytes(*free), bytes(*needed))]
+    #[error("the pool is full: {} are free, and {} have to stay so", bytes(*free), bytes(*needed))]
     Full {
         /// Free bytes.
         free: u64,
