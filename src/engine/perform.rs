@@ -38,8 +38,8 @@ pub struct Deployment {
     pub env_files: Vec<PathBuf>,
     /// Volumes whose content is data of a branch.
     pub bindings: Bindings,
-    /// The project and the environment that containers say to be of, as labels of a host name.
-    pub place: Option<(String, String)>,
+    /// Labels by which containers say of which project and environment they are.
+    pub place: Vec<(&'static str, String)>,
     /// The engine's ids of containers by service, lowest number first, and of images by reference.
     known: Mutex<Known>,
 }
@@ -106,7 +106,7 @@ impl Deployment {
             config_files,
             env_files,
             bindings: Bindings::default(),
-            place: None,
+            place: Vec::new(),
             known: Mutex::new(known),
         }
     }
@@ -193,9 +193,9 @@ impl Deployment {
             (labels::CONFIG_FILES, paths(&self.config_files)),
         ];
         all.extend(ours.map(|(key, value)| (key.to_owned(), value)));
-        if let Some((project, environment)) = &self.place {
-            all.insert(labels::GATEWAY_PROJECT.to_owned(), project.clone());
-            all.insert(labels::ENVIRONMENT.to_owned(), environment.clone());
+        // The file may say it otherwise.
+        for (key, value) in &self.place {
+            all.entry((*key).to_owned()).or_insert_with(|| value.clone());
         }
         if !self.env_files.is_empty() {
             all.insert(labels::ENVIRONMENT_FILE.to_owned(), paths(&self.env_files));

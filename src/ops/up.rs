@@ -14,7 +14,7 @@ use crate::engine::reach::{Reached, Unreached};
 use crate::engine::watch::Watch;
 use crate::engine::{Bindings, Deployment, Engine, Purpose};
 use crate::plan::observed::{Container, State};
-use crate::plan::{Act, Cause, Goal, Observed, Plan, Step, images, up};
+use crate::plan::{Act, Cause, Goal, Observed, Plan, Step, images, labels, up};
 use crate::postgres;
 use crate::supabase::Stack;
 
@@ -304,7 +304,10 @@ impl<'a> Hands<'a> {
     /// Lets containers say of which environment they are.
     #[must_use]
     fn at(mut self, place: Option<(String, String)>) -> Self {
-        self.deployment.place = place;
+        let labels = |(project, environment)| {
+            [(labels::GATEWAY_PROJECT, project), (labels::ENVIRONMENT, environment)].into()
+        };
+        self.deployment.place = place.map(labels).unwrap_or_default();
         self
     }
 
