@@ -32,6 +32,7 @@ pub(crate) fn hold(bench: &Bench<'_>) {
     links_turn(bench);
     data_that_leads_out_is_refused(bench);
     sizes_tell_what_is_shared(bench);
+    scattered_writes_take_their_own_size(bench);
     many_small_files(bench);
     leftovers_go_and_foreign_things_stay(bench);
     folders_from_elsewhere(bench);
@@ -422,6 +423,32 @@ fn sizes_tell_what_is_shared(bench: &Bench<'_>) {
     bench.remove("light");
     bench.does(Ask::Sync);
     bench.remove("heavy");
+}
+
+/// A server writes a page here and a page there.
+fn scattered_writes_take_their_own_size(bench: &Bench<'_>) {
+    const MIB: u64 = 1 << 20;
+    if bench.driver != Driver::Reflink {
+        return;
+    }
+    let db = bench.make("broad");
+    fs::write(db.join("file"), vec![1; 32 << 20]).unwrap();
+    let copy = bench.capture("broad", "narrow");
+    let free = || match (bench.ask)(Ask::Sync).and_then(|_| (bench.ask)(Ask::Status)) {
+        Ok(Outcome::Status(status)) => status.free,
+        other => panic!("{other:?}"),
+    };
+    let before = free();
+    let mut file = fs::File::options().write(true).open(copy.join("file")).unwrap();
+    for place in 0..128 {
+        file.seek(SeekFrom::Start(place * 256 << 10)).unwrap();
+        file.write_all(&[2; 8192]).unwrap();
+    }
+    file.sync_all().unwrap();
+    let taken = before.saturating_sub(free());
+    assert!(taken < 4 * MIB, "{taken} bytes for one MiB");
+    bench.remove("broad");
+    bench.remove("narrow");
 }
 
 fn many_small_files(bench: &Bench<'_>) {

@@ -19,6 +19,11 @@ pub(super) trait Storage: Send + Sync {
     /// disk when it answers. Then nothing is built under another name first.
     fn is_atomic(&self) -> bool;
 
+    /// Prepares the folder in which data is made, each time that the keeper starts.
+    fn prepare(&self, _folder: BorrowedFd<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Makes empty data.
     fn make(&self, folder: BorrowedFd<'_>, name: &str) -> Result<(), Refusal>;
 

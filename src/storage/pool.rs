@@ -97,6 +97,7 @@ impl Pool {
             return Ok(());
         }
         self.fill_device()?;
+        self.storage.prepare(self.tmp.as_fd())?;
         for name in names(&self.tmp).map_err(refusal("list leftovers"))? {
             if let Some(name) = part(&name).to_str().filter(|name| name.starts_with(FILE)) {
                 let _ = rustix::fs::unlinkat(&self.tmp, name, AtFlags::empty());
