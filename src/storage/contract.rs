@@ -441,7 +441,7 @@ fn scattered_writes_take_their_own_size(bench: &Bench<'_>) {
     let before = free();
     let mut file = fs::File::options().write(true).open(copy.join("file")).unwrap();
     for place in 0..128 {
-        file.seek(SeekFrom::Start(place * 256 << 10)).unwrap();
+        file.seek(SeekFrom::Start(place * (256 << 10))).unwrap();
         file.write_all(&[2; 8192]).unwrap();
     }
     file.sync_all().unwrap();

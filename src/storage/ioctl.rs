@@ -164,7 +164,7 @@ struct Attributes {
 }
 
 /// Lets a write into shared blocks of files that are made in this folder from now on take so many bytes, instead of an
-/// XFS's usual 32 blocks (`FS_IOC_FSSETXATTR`, `FS_XFLAG_COWEXTSIZE`; xfs_io(8), `cowextsize`).
+/// XFS's usual 32 blocks (`FS_IOC_FSSETXATTR`, `FS_XFLAG_COWEXTSIZE`; `xfs_io(8)`, `cowextsize`).
 pub(super) fn set_cow_extent(folder: impl AsFd, bytes: u32) -> Result<()> {
     const GET: Opcode = opcode::read::<Attributes>(b'X', 31);
     const SET: Opcode = opcode::write::<Attributes>(b'X', 32);
