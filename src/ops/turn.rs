@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::apply::apply;
 use super::branch::bind;
 use super::up::Hands;
-use super::{Context, failures};
+use super::{Context, failures, gateway};
 use crate::base::{Failure, Kind};
 use crate::plan::turn::{self, Turn};
 use crate::plan::{Observed, Plan, down};
@@ -51,7 +51,9 @@ pub async fn turn(context: &Context, turn: &Turn, options: &Options) -> Result<P
     let hands = Hands::new(context, engine.clone(), &subject, &observed, options.wait_timeout);
     if matches!(turn, Turn::Start | Turn::Restart) {
         hands.is_possible(&plan).await?;
-        super::gateway::release(context, &engine, &subject.project.name).await;
+        if let Some(gateway) = gateway::running(context, &engine).await {
+            gateway::release(context, &gateway, &subject.project.name).await;
+        }
     }
     apply(&plan, &hands, &context.events).await?;
     Ok(plan)

@@ -108,10 +108,11 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
         .preparing(subject.stack.clone(), skip)
         .bound(bound.bindings);
     hands.is_possible(&plan).await?;
-    if !plan.is_empty() {
-        gateway::release(context, &engine, &subject.project.name).await;
+    let running = gateway::running(context, &engine).await;
+    if let Some(gateway) = running.as_ref().filter(|_| !plan.is_empty()) {
+        gateway::release(context, gateway, &subject.project.name).await;
     }
-    let gateway = gateway::ensure(context, &engine, &subject.project);
+    let gateway = gateway::ensure(context, &engine, &subject.project, running);
     let (times, gateway) = tokio::join!(apply(&plan, &hands, &context.events), gateway);
     let times = times?;
     if let (Some(gateway), Some((project, environment))) = (gateway, gateway::place(context)) {
@@ -281,12 +282,15 @@ impl<'a> Hands<'a> {
         observed: &Observed,
         wait_timeout: Duration,
     ) -> Self {
-        let deployment = Deployment::new(
+        let mut deployment = Deployment::new(
             subject.project.clone(),
             subject.files.clone(),
             subject.env_files.clone(),
             observed,
         );
+        if let Some((project, environment)) = gateway::place(context) {
+            deployment.place = vec![(labels::GATEWAY_PROJECT, project), (labels::ENVIRONMENT, environment)];
+        }
         let watch = engine.watch(&subject.project.name);
         Self {
             context,
@@ -298,17 +302,6 @@ impl<'a> Hands<'a> {
             soon: false,
             databases: branch::url::databases(subject),
         }
-        .at(gateway::place(context))
-    }
-
-    /// Lets containers say of which environment they are.
-    #[must_use]
-    fn at(mut self, place: Option<(String, String)>) -> Self {
-        let labels = |(project, environment)| {
-            [(labels::GATEWAY_PROJECT, project), (labels::ENVIRONMENT, environment)].into()
-        };
-        self.deployment.place = place.map(labels).unwrap_or_default();
-        self
     }
 
     /// Lets it prepare the database of a stack.

@@ -142,21 +142,32 @@ impl Context {
     }
 }
 
-/// The gateway on behalf of a project, beside other work: the one that runs, which is made where the project asks for
-/// it (`x-devenv: {gateway: true}`). Never fails, since the project works without it: what is wrong is a warning. None
-/// where it is off, by `DEVENV_GATEWAY=off` or `x-devenv: {gateway: false}`.
-pub async fn ensure(context: &Context, engine: &Engine, project: &Project) -> Option<Gateway> {
-    let section = project.extensions.get(EXTENSION.0);
-    let wanted = section.and_then(|section| section.get(EXTENSION.1)?.as_bool());
-    let name = context.gateway_name().filter(|_| wanted != Some(false))?;
-    let found = match wanted {
-        Some(true) => running_or_made(context, engine, &name, None).await.map(Some),
-        _ => talk(engine, &name, None).await,
-    };
-    found.unwrap_or_else(|failure| {
+/// The gateway that runs, for who works without one as well: never fails, what is wrong is a warning. None where it is
+/// off by `DEVENV_GATEWAY=off`.
+pub async fn running(context: &Context, engine: &Engine) -> Option<Gateway> {
+    let name = context.gateway_name()?;
+    talk(engine, &name, None).await.unwrap_or_else(|failure| {
         warn(context, failure);
         None
     })
+}
+
+/// The gateway on behalf of a project, beside other work: the one that runs, or one that is made where the project asks
+/// for it (`x-devenv: {gateway: true}`). Never fails, as [`running`] does not. None where it is off, by
+/// `DEVENV_GATEWAY=off` or `x-devenv: {gateway: false}`.
+pub async fn ensure(
+    context: &Context,
+    engine: &Engine,
+    project: &Project,
+    running: Option<Gateway>,
+) -> Option<Gateway> {
+    let section = project.extensions.get(EXTENSION.0);
+    let wanted = section.and_then(|section| section.get(EXTENSION.1)?.as_bool());
+    if running.is_some() || wanted != Some(true) {
+        return running.filter(|_| wanted != Some(false));
+    }
+    let made = running_or_made(context, engine, &context.gateway_name()?, None).await;
+    made.map_err(|failure| warn(context, failure)).ok()
 }
 
 /// The project and the environment that a command is about, as labels of a host name.
@@ -178,17 +189,10 @@ pub async fn announce(context: &Context, gateway: &Gateway, project: &str, envir
     }
 }
 
-/// Lets a gateway that runs let go of the ports of a Compose project, before its containers are started; does nothing
-/// where there is none, and never fails.
-pub async fn release(context: &Context, engine: &Engine, stack: &str) {
-    let Some(name) = context.gateway_name() else { return };
-    let released = async {
-        match talk(engine, &name, None).await? {
-            Some(gateway) => gateway.release(stack).await,
-            None => Ok(()),
-        }
-    };
-    if let Err(failure) = released.await {
+/// Lets a gateway that runs let go of the ports of a Compose project, before its containers are started. Never fails, as
+/// [`running`] does not.
+pub async fn release(context: &Context, gateway: &Gateway, stack: &str) {
+    if let Err(failure) = gateway.release(stack).await {
         warn(context, failure);
     }
 }
