@@ -7,7 +7,7 @@ use super::options;
 use crate::base::{Failure, Kind};
 use crate::lineage::Seconds;
 use crate::ops::environment::{Words, adopt, end, export, list, make, orphans, resolve, switch};
-use crate::ops::{Context, branch, up};
+use crate::ops::{Context, branch, gateway, up};
 use crate::ui::{Table, Ui, words};
 
 /// Environments: one for each git branch, with containers, ports and data of its own
@@ -457,11 +457,15 @@ impl Switch {
             ui.note(&format!("would switch to environment {label}"));
             return Ok(());
         }
-        let ready = if self.no_up { there.clone() } else { make::ensure(there).await? };
         // What `ensure` remembers is the same.
-        if !self.no_up {
+        let ready = if self.no_up {
+            gateway::tell(there).await;
+            there.clone()
+        } else {
+            let ready = make::ensure(there).await?;
             start(&ready, ui, false).await?;
-        }
+            ready
+        };
         let chosen = if switched.pinned {
             "; the git branch means another one: `devenv env switch -` goes back"
         } else {
