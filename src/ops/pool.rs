@@ -65,6 +65,12 @@ impl Pool {
         format!("{}/live/{environment}/{volume}", self.root)
     }
 
+    /// The folder of data, as the keeper sees paths.
+    #[must_use]
+    pub fn inside(&self, id: &str) -> String {
+        format!("{ROOT}/data/{id}")
+    }
+
     /// To what the volumes of an environment with these keys are bound.
     pub fn bindings<'a>(&self, environment: &str, keys: impl IntoIterator<Item = &'a String>) -> Bindings {
         let folder = |key: &String| (key.clone(), self.device(environment, key));

@@ -98,8 +98,8 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let members =
-            self.mapping("x-devenv", value, &["branches", "dotenv", "gateway", "images", "supabase"])?;
+        let known = ["branches", "dotenv", "gateway", "images", "memory", "supabase", "urls"];
+        let members = self.mapping("x-devenv", value, &known)?;
         if let Some(branches) = members.get("branches") {
             self.branches(branches);
         }
@@ -108,6 +108,11 @@ impl Reader<'_> {
         {
             let message = "`x-devenv.dotenv` is the name of a file, or true for `.env.local`".to_owned();
             self.mistake("x-devenv.dotenv", message, None);
+        }
+        if let Some(urls) = members.get("urls")
+            && !matches!(urls.as_str(), Some("follow" | "keep"))
+        {
+            self.mistake("x-devenv.urls", "`x-devenv.urls` is follow or keep".to_owned(), None);
         }
         self.stack(members.get("supabase")?)
     }

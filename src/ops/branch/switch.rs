@@ -65,7 +65,9 @@ pub async fn switch(context: &Context, name: &str) -> Result<Turned, Failure> {
     } else {
         branches.named(Some(name))?.clone()
     };
-    branches.turn_to(&branch).await
+    let turned = branches.turn_to(&branch).await?;
+    branches.tell_gateway().await;
+    Ok(turned)
 }
 
 impl Branches<'_> {
