@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::migrate::Migrate;
 use super::options;
+use super::schema::{Diff, Merge};
 use crate::base::{Failure, Kind};
 use crate::lineage::{Branch, Children, Reason, Seconds, Snapshot};
 use crate::ops::Context;
@@ -24,6 +26,8 @@ enum DbCommand {
     Branch(Branches),
     #[command(visible_alias = "snap")]
     Snapshot(Snapshots),
+    #[command(visible_alias = "m")]
+    Migrate(Migrate),
     Url(Url),
     Psql(Psql),
 }
@@ -33,6 +37,7 @@ impl Db {
         match self.command {
             DbCommand::Branch(branches) => branches.run(context, ui).await,
             DbCommand::Snapshot(snapshots) => snapshots.run(context, ui).await,
+            DbCommand::Migrate(migrate) => migrate.run(context, ui).await,
             DbCommand::Url(url) => url.run(context, ui).await,
             DbCommand::Psql(psql) => psql.run(context).await,
         }
@@ -68,6 +73,8 @@ enum BranchCommand {
     Protect(Named),
     Unprotect(Named),
     Ttl(Ttl),
+    Diff(Diff),
+    Merge(Merge),
 }
 
 /// Make a branch and let the services go on with it
@@ -220,6 +227,8 @@ impl Branches {
                 Ok(())
             }
             BranchCommand::Delete(delete) => delete.run(context, ui).await,
+            BranchCommand::Diff(diff) => diff.run(context, ui).await,
+            BranchCommand::Merge(merge) => merge.run(context, ui).await,
             BranchCommand::Undelete(undelete) => {
                 let branch = delete::undelete(context, &undelete.name, undelete.rename.as_deref()).await?;
                 told(ui, &branch, json!({}));

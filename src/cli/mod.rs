@@ -13,10 +13,12 @@ mod keeper;
 mod library;
 mod look;
 mod manual;
+mod migrate;
 mod options;
 mod pool;
 mod project;
 mod run;
+mod schema;
 mod stack;
 
 use std::collections::BTreeMap;

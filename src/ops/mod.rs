@@ -19,6 +19,7 @@ mod inputs;
 pub mod lock;
 pub mod look;
 mod memory;
+pub mod migrate;
 pub mod modules;
 pub mod official;
 pub mod place;

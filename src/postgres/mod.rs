@@ -10,6 +10,7 @@
 mod connect;
 mod error;
 mod introspect;
+mod migrate;
 mod prepare;
 mod script;
 pub mod split;
@@ -18,5 +19,6 @@ mod state;
 pub use connect::{Database, Password, Target, checkpoint, connect};
 pub use error::{Error, Refusal};
 pub use introspect::Scope;
+pub use migrate::{History, statements};
 pub use prepare::{Changed, Migration, Prepare, Prepared, Read, Seed, prepare};
 pub use state::{State, Stub, state};

@@ -134,7 +134,9 @@ UNION ALL
       'generated', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END, 'virtual', CASE a.attgenerated WHEN 'v' THEN 'true' END,
       'storage', CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
       'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
-      'statistics', nullif(nullif(a.attstattarget, -1), 0)::text, 'options', array_to_string(a.attoptions, ', '),
+      'statistics', nullif(nullif(a.attstattarget, -1), 0)::text, 
+      -- PostgreSQL's own options, no others that a server may write there.
+      'options', (SELECT string_agg(o, ', ') FROM unnest(a.attoptions) o WHERE o LIKE 'n\_distinct%'),
       'comment', col_description(r.oid, a.attnum))
   FROM rel r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0
   JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
@@ -173,7 +175,11 @@ UNION ALL
 UNION ALL
   SELECT 'statistics', o.nspname, s.stxname, '', 0, 'pg_statistic_ext'::regclass, s.oid, 0, s.stxowner, NULL, NULL, '[]',
     jsonb_build_array(jsonb_build_array('table', t.nspname, t.relname, '')),
-    jsonb_build_object('definition', pg_get_statisticsobjdef(s.oid), 'table', quote_ident(t.nspname) || '.' || quote_ident(t.relname),
+    -- Its columns by name: PostgreSQL tells them as they stand in the table, whose order is not compared.
+    jsonb_build_object('definition', split_part(pg_get_statisticsobjdef(s.oid), ' ON ', 1) || ' ON ' || concat_ws(', ',
+        (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = s.stxrelid AND a.attnum = ANY (s.stxkeys::int2[])),
+        (SELECT string_agg('(' || e || ')', ', ' ORDER BY e) FROM unnest(pg_get_statisticsobjdef_expressions(s.oid)) e))
+        || ' FROM ' || quote_ident(t.nspname) || '.' || quote_ident(t.relname), 'table', quote_ident(t.nspname) || '.' || quote_ident(t.relname),
       'comment', obj_description(s.oid, 'pg_statistic_ext'))
   FROM pg_statistic_ext s JOIN own o ON o.oid = s.stxnamespace JOIN rel t ON t.oid = s.stxrelid
 UNION ALL
@@ -244,7 +250,7 @@ UNION ALL
 UNION ALL
   SELECT 'publication-table', r.nspname, r.relname, b.pubname, 0, 'pg_publication_rel'::regclass, x.oid, 0, NULL, NULL, NULL, '[]',
     jsonb_build_array(jsonb_build_array('table', r.nspname, r.relname, ''), jsonb_build_array('publication', '', b.pubname, '')),
-    jsonb_build_object('where', pg_get_expr(x.prqual, x.prrelid), 'columns', (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+    jsonb_build_object('where', pg_get_expr(x.prqual, x.prrelid), 'columns', (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname)
       FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum = ANY (x.prattrs::int2[])))
   FROM pg_publication_rel x JOIN pg_publication b ON b.oid = x.prpubid JOIN rel r ON r.oid = x.prrelid
 UNION ALL
