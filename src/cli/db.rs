@@ -13,7 +13,7 @@ use crate::ops::branch::{self, beside::Beside, create, delete, list, reset, snap
 use crate::storage::protocol::Size;
 use crate::ui::{Table, Ui, words};
 
-/// Branches, snapshots and the address of the stack's data
+/// Branches, snapshots, migrations and the address of the stack's data
 #[derive(Debug, Args)]
 pub(super) struct Db {
     #[command(subcommand)]

@@ -28,8 +28,10 @@ enum MigrateCommand {
     Up(Up),
     Down(Down),
     Redo(Redo),
+    /// Show the migrations and how they stand in the database
     #[command(visible_aliases = ["list", "ls"])]
     Status,
+    /// Try all migrations from empty, and each rollback, on a throw-away branch
     Verify,
     Repair(Repair),
     Squash(Squash),
@@ -171,7 +173,6 @@ fn told(context: &Context, ui: &Ui, done: &apply::Done) {
     }
 }
 
-/// Show the migrations and how they stand in the database
 async fn status(context: &Context, ui: &Ui) -> Result<(), Failure> {
     let known = records::status(context).await?;
     if ui.wants_json() {

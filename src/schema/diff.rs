@@ -610,3 +610,135 @@ impl<'a> Acts<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One object a line: `kind name[.part] | key=value | … < need, need`; all stand in `public`.
+    fn model(text: &str) -> Model {
+        let mut model = Model { role: "postgres".to_owned(), version: 170_000, ..Model::default() };
+        let id = |words: &str| {
+            let (kind, name) = words.trim().split_once(' ').unwrap();
+            let kind: Kind = serde_json::from_value(kind.into()).unwrap();
+            let (name, part) = name.split_once('.').unwrap_or((name, ""));
+            Id::part(kind, "public", name, part)
+        };
+        for (order, line) in text.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
+            let (line, needs) = line.split_once(" < ").unwrap_or((line, ""));
+            let mut parts = line.split(" | ");
+            let id_ = id(parts.next().unwrap());
+            let pairs = parts.map(|pair| pair.split_once('=').unwrap());
+            let properties = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            let mut needs: BTreeSet<Id> = needs.split(", ").filter(|it| !it.is_empty()).map(id).collect();
+            if id_.kind.goes_with_table() && !matches!(id_.kind, Kind::Index | Kind::Statistics) {
+                needs.insert(id_.owner(Kind::Table));
+            }
+            let order = i32::try_from(order).unwrap();
+            model.objects.insert(id_.clone(), Object { id: id_, order, properties, needs });
+        }
+        model
+    }
+
+    fn way(from: &str, to: &str) -> String {
+        diff(&model(from), &model(to)).into_iter().map(|step| step.sql + ";\n").collect()
+    }
+
+    const USERS: &str = "table users
+        column users.id | type=integer | not_null=true
+        column users.name | type=text
+        constraint users.users_pkey | definition=PRIMARY KEY (id) | index=true < column users.id";
+
+    #[test]
+    fn a_table_comes_in_one_statement_and_goes_in_one() {
+        let all = format!(
+            "{USERS}
+            default users.name | expression='x'::text < column users.name
+            index users_name | definition=CREATE INDEX users_name ON public.users USING btree (name) | table=public.users < table users, column users.name"
+        );
+        assert_eq!(
+            way("", &all),
+            "CREATE TABLE public.users (\n  id integer NOT NULL,\n  name text DEFAULT 'x'::text,\n  \
+             CONSTRAINT users_pkey PRIMARY KEY (id)\n);\n\
+             CREATE INDEX users_name ON public.users USING btree (name);\n"
+        );
+        assert_eq!(way(&all, ""), "DROP TABLE public.users;\n");
+        assert_eq!(way(&all, &all), "");
+    }
+
+    #[test]
+    fn what_stands_on_a_column_that_changes_is_made_again() {
+        let rest = "view people | definition= SELECT name FROM public.users; < column users.name
+            view all_people | definition= SELECT name FROM public.people; < view people";
+        let before = format!("{USERS}\n{rest}");
+        let after = before.replace("users.name | type=text", "users.name | type=integer");
+        assert_eq!(
+            way(&before, &after),
+            "DROP VIEW public.all_people;\nDROP VIEW public.people;\n\
+             ALTER TABLE public.users ALTER COLUMN name TYPE integer USING name::text::integer;\n\
+             CREATE VIEW public.people AS\n SELECT name FROM public.users;\n\
+             CREATE VIEW public.all_people AS\n SELECT name FROM public.people;\n"
+        );
+    }
+
+    #[test]
+    fn a_label_that_is_used_at_once_needs_a_new_type() {
+        let of = |labels: &str, default: &str| {
+            format!(
+                "enum mood | labels={labels}\ntable t\ncolumn t.m | type=public.mood < enum mood\n\
+                 default t.m | expression='{default}'::public.mood < column t.m, enum mood"
+            )
+        };
+        let (before, after) = (of(r#"["a"]"#, "a"), of(r#"["a","b"]"#, "a"));
+        assert_eq!(way(&before, &after), "ALTER TYPE public.mood ADD VALUE 'b' AFTER 'a';\n");
+        assert_eq!(
+            way(&before, &of(r#"["a","b"]"#, "b")),
+            "ALTER TABLE public.t ALTER COLUMN m DROP DEFAULT;\n\
+             ALTER TYPE public.mood RENAME TO mood_before;\n\
+             CREATE TYPE public.mood AS ENUM ('a', 'b');\n\
+             ALTER TABLE public.t ALTER COLUMN m TYPE public.mood USING m::text::public.mood;\n\
+             DROP TYPE public.mood_before;\n\
+             ALTER TABLE public.t ALTER COLUMN m SET DEFAULT 'b'::public.mood;\n"
+        );
+    }
+
+    #[test]
+    fn tables_that_point_at_one_another() {
+        let ring = "table a\ncolumn a.b | type=integer\ntable b\ncolumn b.a | type=integer
+            constraint a.fk | definition=FOREIGN KEY (b) REFERENCES public.b(a) | foreign=true < column a.b, column b.a
+            constraint b.fk | definition=FOREIGN KEY (a) REFERENCES public.a(b) | foreign=true < column b.a, column a.b";
+        let gone = way(ring, "");
+        assert!(gone.starts_with("ALTER TABLE public.a DROP CONSTRAINT fk;\n"), "{gone}");
+        assert!(gone.ends_with("DROP TABLE public.a;\nDROP TABLE public.b;\n"), "{gone}");
+        let made = way("", ring);
+        assert!(made.find("ADD CONSTRAINT").unwrap() > made.rfind("CREATE TABLE").unwrap(), "{made}");
+    }
+
+    #[test]
+    fn a_name_is_free_before_it_is_taken() {
+        let sql = way("view x | definition= SELECT 1;", "table x\ncolumn x.id | type=integer");
+        assert_eq!(sql, "DROP VIEW public.x;\nCREATE TABLE public.x (\n  id integer\n);\n");
+        let keys = |name: &str| USERS.replace("users_pkey", name);
+        assert_eq!(
+            way(&keys("old"), &keys("new")),
+            "ALTER TABLE public.users DROP CONSTRAINT old;\n\
+             ALTER TABLE public.users ADD CONSTRAINT new PRIMARY KEY (id);\n"
+        );
+    }
+
+    #[test]
+    fn grants_are_what_is_missing_of_those_that_come_by_themselves() {
+        let all = "DELETE INSERT MAINTAIN REFERENCES SELECT TRIGGER TRUNCATE UPDATE";
+        let table = |grants: &str| format!("table t | owner=postgres | grant postgres={all}{grants}");
+        assert_eq!(way("", &table("")), "CREATE TABLE public.t ();\n");
+        assert_eq!(
+            way("", &table(" | grant anon=SELECT UPDATE*")),
+            "CREATE TABLE public.t ();\nGRANT SELECT ON TABLE public.t TO anon;\n\
+             GRANT UPDATE ON TABLE public.t TO anon WITH GRANT OPTION;\n"
+        );
+        assert_eq!(
+            way(&table(" | grant anon=SELECT* UPDATE"), &table(" | grant anon=SELECT")),
+            "REVOKE UPDATE ON TABLE public.t FROM anon;\nREVOKE GRANT OPTION FOR SELECT ON TABLE public.t FROM anon;\n"
+        );
+    }
+}

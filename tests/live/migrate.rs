@@ -268,6 +268,41 @@ fn branches_compared_and_put_together() {
     site.agrees();
 }
 
+#[test]
+fn the_supabase_cli_and_devenv_take_turns() {
+    let site = site("turns");
+    site.file("supabase/config.toml", "project_id = \"turns\"\n[db]\nmajor_version = 17\n");
+    site.compose(&STACK.replace("migrations: db/migrations, ", ""));
+    let url = format!("--remote={}?sslmode=disable", site.ok("db url").out.trim());
+    let cli = |words: &str| {
+        let mut command = site.program(crate::interop::peer("supabase", "3.1.0"));
+        command.env("SUPABASE_TELEMETRY_DISABLED", "1").args(words.split(' ')).args([&url, "--yes"]);
+        Run::new(format!("(supabase) {words}"), &command.output().unwrap()).exits(0)
+    };
+    // A comment before, between and behind; a body with `;`; text that looks like one.
+    let sql = "-- one; of them\ncreate table NAME (id int primary key, t text default ';'); /* two */\n\
+        create function NAME_f() returns int language plpgsql as $$ begin return 1; end $$;\n\ninsert into NAME values (1, 'a''b');\n-- end\n";
+    for (number, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        site.file(
+            &format!("supabase/migrations/2026010100000{number}_{name}.sql"),
+            &sql.replace("NAME", name),
+        );
+        if number % 2 == 0 {
+            site.ok("db migrate up --no-snapshot").says(&["applied migration"]);
+        } else {
+            cli("migration up");
+        }
+        // To each, what the other did is done, and as the file is.
+        cli("migration up").says(&["up to date"]);
+        site.ok("db migrate up").says(&["nothing to do"]);
+        assert_eq!(site.standing().matches(" applied").count(), number + 1, "{}", site.standing());
+    }
+    let list = cli("migration list").out;
+    assert_eq!(list.matches("`20260101").count(), 8, "{list}");
+    cli("db lint");
+    cli("gen types typescript").prints(&["d: {", "Row: {"]);
+}
+
 /// How a step ends a command: with a failure, and as `kill -9` does.
 #[cfg(feature = "failpoints")]
 const ENDS: [&str; 2] = ["return", "return(KILL)"];
