@@ -14,7 +14,7 @@
 //! machine · route: where a name leads there.
 //!
 //! # Rooms
-//! `base` (words shared by all) ← `compose`, `plan`, `lineage` (pure: text and data in, data out) ← `engine`,
+//! `base` (words shared by all) ← `compose`, `plan`, `lineage`, `schema` (pure: text and data in, data out) ← `engine`,
 //! `postgres`, `catalogue`, `machine`, `talk`, `storage`, `git`, `gateway` (edges: one outside thing each) ← `ops`
 //! (one file a verb) ← `ui`
 //! (tells) ← `cli` (listens).
@@ -33,6 +33,7 @@ pub mod machine;
 pub mod ops;
 pub mod plan;
 pub mod postgres;
+pub mod schema;
 pub mod storage;
 pub mod supabase;
 pub mod talk;

@@ -7,15 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of ours. Pure rooms look neither up nor sideways, edges not at one another.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("base", &[]),
     ("compose", &["base"]),
     ("supabase", &["base"]),
     ("library", &["base"]),
     ("plan", &["base", "compose"]),
     ("lineage", &["base"]),
+    ("schema", &["base"]),
     ("engine", &["base", "compose", "plan"]),
-    ("postgres", &["base"]),
+    ("postgres", &["base", "schema"]),
     ("catalogue", &["base", "lineage"]),
     ("machine", &["base"]),
     // How one talks to what runs beside the engine; `storage` and `gateway` say what is said.
@@ -32,6 +33,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "library",
             "plan",
             "lineage",
+            "schema",
             "engine",
             "postgres",
             "catalogue",
@@ -46,8 +48,8 @@ const ROOMS: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
-            "base", "compose", "supabase", "library", "plan", "lineage", "engine", "storage", "gateway",
-            "ops", "ui",
+            "base", "compose", "supabase", "library", "plan", "lineage", "schema", "engine", "storage",
+            "gateway", "ops", "ui",
         ],
     ),
 ];

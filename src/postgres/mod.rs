@@ -9,6 +9,7 @@
 
 mod connect;
 mod error;
+mod introspect;
 mod prepare;
 mod script;
 pub mod split;
@@ -16,5 +17,6 @@ mod state;
 
 pub use connect::{Database, Password, Target, checkpoint, connect};
 pub use error::{Error, Refusal};
+pub use introspect::Scope;
 pub use prepare::{Changed, Migration, Prepare, Prepared, Read, Seed, prepare};
 pub use state::{State, Stub, state};
