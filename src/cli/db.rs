@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::mask::Mask;
 use super::options;
 use crate::base::{Failure, Kind};
 use crate::lineage::{Branch, Children, Reason, Seconds, Snapshot};
@@ -26,6 +27,7 @@ enum DbCommand {
     Snapshot(Snapshots),
     Url(Url),
     Psql(Psql),
+    Mask(Mask),
 }
 
 impl Db {
@@ -35,6 +37,7 @@ impl Db {
             DbCommand::Snapshot(snapshots) => snapshots.run(context, ui).await,
             DbCommand::Url(url) => url.run(context, ui).await,
             DbCommand::Psql(psql) => psql.run(context).await,
+            DbCommand::Mask(mask) => mask.run(context, ui).await,
         }
     }
 }

@@ -13,6 +13,7 @@ mod keeper;
 mod library;
 mod look;
 mod manual;
+mod mask;
 mod options;
 mod pool;
 mod project;

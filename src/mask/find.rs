@@ -33,6 +33,8 @@ pub fn find(text: &[u8], mut each: impl FnMut(Sort, Range<usize>)) {
                 each(sort, at..end);
                 at = end;
             }
+            // Part of a number that is nothing is nothing either.
+            None if begins && text[at].is_ascii_digit() => at += digits(&text[at..]).0.max(1),
             None => at += 1,
         }
     }
@@ -230,8 +232,10 @@ const KEYS: [(&[u8], usize); 19] = [
 
 fn secret(text: &[u8]) -> Option<usize> {
     let (_, least) = KEYS.iter().find(|(head, _)| text.starts_with(head))?;
-    let length =
-        text.iter().position(|byte| byte.is_ascii_whitespace() || b"\"'<>,;".contains(byte)).unwrap_or(text.len());
+    let length = text
+        .iter()
+        .position(|byte| byte.is_ascii_whitespace() || b"\"'<>,;".contains(byte))
+        .unwrap_or(text.len());
     // A block of PEM has its spaces and goes on to its end.
     let length = if text.starts_with(b"-----") { text.len() } else { length };
     (length >= *least).then_some(length)
@@ -250,7 +254,10 @@ mod tests {
     #[test]
     fn things_are_found_in_sentences() {
         assert_eq!(found("Write to Ann.Lee@example.co.uk."), "Email Ann.Lee@example.co.uk");
-        assert_eq!(found("call +49 30 901820, or (555) 123-4567!"), "Phone +49 30 901820, Phone (555) 123-4567");
+        assert_eq!(
+            found("call +49 30 901820, or (555) 123-4567!"),
+            "Phone +49 30 901820, Phone (555) 123-4567"
+        );
         assert_eq!(found("card 4111 1111 1111 1111 and no 4111 1111 1111 1112"), "Card 4111 1111 1111 1111");
         assert_eq!(found("GB82 WEST 1234 5698 7654 32 is one"), "Iban GB82 WEST 1234 5698 7654 32");
         assert_eq!(found("from 203.0.113.9 and 2001:db8::1"), "Network 203.0.113.9, Network 2001:db8::1");
@@ -259,7 +266,9 @@ mod tests {
 
     #[test]
     fn what_looks_alike_is_left() {
-        for text in ["2024-01-05 10:20:30", "version 1.2.3", "12345", "a@b", "GB82WEST12345698765433", "3.14159265"] {
+        for text in
+            ["2024-01-05 10:20:30", "version 1.2.3", "12345", "a@b", "GB82WEST12345698765433", "3.14159265"]
+        {
             assert_eq!(found(text), "", "{text}");
         }
         assert_eq!(found("1234567890123456"), "");

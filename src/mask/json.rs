@@ -316,7 +316,10 @@ mod tests {
         let text = r#"{"a": "x", "b": [{"a": "y\u00e9\"", "n": 1}, null], "c": {"d": {"a": true}}}"#;
         assert_eq!(upper(text, "$.a"), text.replace(r#""x""#, r#""X""#));
         assert_eq!(upper(text, "$.b[*].a"), text.replace(r#""y\u00e9\"""#, r#""Yé\"""#));
-        assert_eq!(upper(text, "$..a"), r#"{"a": "X", "b": [{"a": "Yé\"", "n": 1}, null], "c": {"d": {"a": "TRUE"}}}"#);
+        assert_eq!(
+            upper(text, "$..a"),
+            r#"{"a": "X", "b": [{"a": "Yé\"", "n": 1}, null], "c": {"d": {"a": "TRUE"}}}"#
+        );
         assert_eq!(upper(text, "$.c"), text.replace("true", "\"TRUE\""));
         assert_eq!(upper("[]", "$.a") + &upper(" 7 ", "$.a") + &upper("{ }", "$.a"), "[] 7 { }");
     }

@@ -46,7 +46,10 @@ impl Key {
     /// classes cannot be told by their masked ones.
     #[must_use]
     pub fn class(&self, class: &str) -> Prf {
-        let mut mac = Hmac::<Sha256>::new(&self.0.into());
+        // HMAC fills a shorter key up with zeros itself (RFC 2104, section 2).
+        let mut block = [0; 64];
+        block[..Self::BYTES].copy_from_slice(&self.0);
+        let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(class.as_bytes());
         let bytes = mac.finalize().into_bytes();
         let mut key = [0; 16];

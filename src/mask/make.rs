@@ -259,7 +259,9 @@ impl Maker {
             }
         }
         // What is behind a mask has to be zero in a network, and one address is none.
-        if mask.is_empty() { return }
+        if mask.is_empty() {
+            return;
+        }
         out.extend_from_slice(if address.contains(&b':') { b"/128" } else { b"/32" });
     }
 
@@ -396,7 +398,8 @@ fn folded<T>(value: &[u8], with: impl FnOnce(&[u8]) -> T) -> T {
 
 /// Two values that differ in their capitals stay two, and one where capitals do not count.
 fn recase(prf: &Prf, value: &[u8], made: &mut [u8]) {
-    let odd = |value: &[u8]| value.trim_ascii().len() != value.len() || value.iter().any(u8::is_ascii_uppercase);
+    let odd =
+        |value: &[u8]| value.trim_ascii().len() != value.len() || value.iter().any(u8::is_ascii_uppercase);
     if !odd(value) {
         return;
     }
@@ -521,7 +524,11 @@ mod tests {
     #[test]
     fn values_are_of_their_sort() {
         let email = made(Make::Email, Kind::Text, "ann@corp.example.de");
-        assert!(email.ends_with("@example.com") || email.ends_with("@example.org") || email.ends_with("@example.net"));
+        assert!(
+            email.ends_with("@example.com")
+                || email.ends_with("@example.org")
+                || email.ends_with("@example.net")
+        );
         assert_eq!(find::whole(email.as_bytes()), Some(find::Sort::Email));
         let phone = made(Make::Phone, Kind::Text, "+49 (30) 90-1820");
         assert!(phone.starts_with("+999") && phone.len() == "+49 (30) 90-1820".len() + 3, "{phone}");
@@ -556,7 +563,9 @@ mod tests {
 
     #[test]
     fn dates_are_dates_still() {
-        for (date, rest) in [("2024-02-29", ""), ("1999-12-31 23:59:59.5+02", " 23:59:59.5+02"), ("0001-01-01", "")] {
+        for (date, rest) in
+            [("2024-02-29", ""), ("1999-12-31 23:59:59.5+02", " 23:59:59.5+02"), ("0001-01-01", "")]
+        {
             let masked = made(Make::Date(40), Kind::Time, date);
             assert!(masked.ends_with(rest) && ymd(masked.as_bytes()).is_some(), "{masked}");
         }

@@ -24,6 +24,7 @@ pub mod policy;
 pub mod residual;
 pub mod row;
 pub mod scan;
+pub mod shape;
 pub mod table;
 mod words;
 

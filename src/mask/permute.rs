@@ -48,7 +48,7 @@ pub fn form(prf: &Prf, text: &mut [u8], letters: bool, no_zero_first: bool) {
         return;
     }
     let mut start = 0;
-    let mut piece = 0;
+    let mut piece = 0_u64;
     while start < text.len() {
         let mut size = 1_u128;
         let mut value = 0_u128;
@@ -59,11 +59,8 @@ pub fn form(prf: &Prf, text: &mut [u8], letters: bool, no_zero_first: bool) {
             if radix > 1 {
                 // The first digit of a number is not a zero.
                 let first = no_zero_first && size == 1 && start == 0;
-                let (digit, radix) = if first {
-                    (u128::from(text[end] - b'1'), 9)
-                } else {
-                    (digit(text[end]), radix)
-                };
+                let (digit, radix) =
+                    if first { (u128::from(text[end] - b'1'), 9) } else { (digit(text[end]), radix) };
                 let Some(larger) = size.checked_mul(radix).filter(|size| *size < 1 << 120) else { break };
                 value = value * radix + digit;
                 size = larger;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::json::Path;
 use super::key::Key;
-use super::make::{Limits, Maker, SHORTEST_EMAIL, DISTINCT};
+use super::make::{DISTINCT, Limits, Maker, SHORTEST_EMAIL};
 use super::policy::{Decision, Decisions, Make, Policy, Rule};
 use super::row::{self, Masker};
 use super::table::{Column, Kind, Table};
@@ -252,15 +252,19 @@ impl Work<'_> {
                     (Decision::Mask(own), Decision::Mask(above))
                         if own.make != above.make || own.identity() != above.identity() =>
                     {
-                        Some(format!("it refers to {name}, which is masked otherwise: leave it out, it follows"))
+                        Some(format!(
+                            "it refers to {name}, which is masked otherwise: leave it out, it follows"
+                        ))
                     }
                     (_, Decision::Drop) => Some(format!("it refers to {name}, which is dropped")),
                     (_, Decision::Mask(above)) if above.make == Make::Null => {
                         Some(format!("it refers to {name}, of which nothing is left"))
                     }
-                    (_, Decision::Mask(above)) if above.per.is_some() || above.when.is_some() => Some(format!(
-                        "it refers to {name}, whose masked value depends on its own row: take `per` and `when` away there"
-                    )),
+                    (_, Decision::Mask(above)) if above.per.is_some() || above.when.is_some() => {
+                        Some(format!(
+                            "it refers to {name}, whose masked value depends on its own row: take `per` and `when` away there"
+                        ))
+                    }
                     _ => None,
                 };
                 wrong.extend(why.map(|why| (index, place, why)));
@@ -330,14 +334,20 @@ impl Work<'_> {
                 Kind::Integer | Kind::Number => "`digits`",
                 _ => "`form`, `email`, `username` or `hash`",
             };
-            return Some(format!("its values have to be unique, and those of `{word}` are not; {better} would be"));
+            return Some(format!(
+                "its values have to be unique, and those of `{word}` are not; {better} would be"
+            ));
         }
         for (option, other) in
             [("per", rule.per.as_ref()), ("when", rule.when.as_ref().map(|when| &when.column))]
         {
             let Some(other) = other else { continue };
             match table.column(other) {
-                None => return Some(format!("`{option}` names the column `{other}`, which the table does not have")),
+                None => {
+                    return Some(format!(
+                        "`{option}` names the column `{other}`, which the table does not have"
+                    ));
+                }
                 Some(at) if table.columns[at].generated => {
                     return Some(format!("`{option}` names `{other}`, which is computed and not copied"));
                 }
@@ -473,7 +483,10 @@ mod tests {
         let orders = Table {
             schema: "public".to_owned(),
             name: "orders".to_owned(),
-            columns: vec![column("id", Kind::Integer, "integer"), column("user_id", Kind::Integer, "integer")],
+            columns: vec![
+                column("id", Kind::Integer, "integer"),
+                column("user_id", Kind::Integer, "integer"),
+            ],
             uniques: vec![vec![0]],
             references: vec![super::super::table::Reference {
                 columns: vec![1],
@@ -486,7 +499,8 @@ mod tests {
     }
 
     fn problems(text: &str) -> Vec<String> {
-        let policy = Policy::read(std::path::Path::new("p"), &format!("version: 1\ntables:\n{text}")).unwrap();
+        let policy =
+            Policy::read(std::path::Path::new("p"), &format!("version: 1\ntables:\n{text}")).unwrap();
         match plan(&shop(), &policy, &Key::new([1; 32])) {
             Ok(_) => Vec::new(),
             Err(problems) => problems.iter().map(ToString::to_string).collect(),
@@ -496,7 +510,9 @@ mod tests {
     #[test]
     fn every_column_is_decided_on() {
         assert_eq!(
-            problems("  public.users: {id: keep, email: form}\n  public.gone: keep\n  public.orders: {x: keep}\n"),
+            problems(
+                "  public.users: {id: keep, email: form}\n  public.gone: keep\n  public.orders: {x: keep}\n"
+            ),
             [
                 "public.gone is not there",
                 "public.orders.id is not decided on",
@@ -509,7 +525,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_before() {
-        let of = |users: &str| problems(&format!("  public.users: {users}\n  public.orders: keep\n")).join("\n");
+        let of =
+            |users: &str| problems(&format!("  public.users: {users}\n  public.orders: keep\n")).join("\n");
         assert_eq!(of("{id: keep, email: form, born: date}"), "");
         assert!(of("{id: keep, email: email, born: date}").contains("needs 24 characters"));
         assert!(of("{id: keep, email: name, born: date}").contains("have to be unique"));
@@ -517,13 +534,18 @@ mod tests {
         assert!(of("{id: drop, email: form, born: date}").contains("no default"));
         assert!(of("{id: keep, email: form, born: email}").contains("nothing for the type date"));
         assert!(of("{id: keep, email: form, born: {mask: date, per: nope}}").contains("`nope`"));
-        assert!(problems("  public.users: drop\n  public.orders: keep\n").join("").contains("rows are not copied"));
+        assert!(
+            problems("  public.users: drop\n  public.orders: keep\n")
+                .join("")
+                .contains("rows are not copied")
+        );
     }
 
     #[test]
     fn references_follow() {
         let text = "  public.users: {id: digits, email: form, born: keep}\n  public.orders: {id: keep}\n";
-        let policy = Policy::read(std::path::Path::new("p"), &format!("version: 1\ntables:\n{text}")).unwrap();
+        let policy =
+            Policy::read(std::path::Path::new("p"), &format!("version: 1\ntables:\n{text}")).unwrap();
         let plan = plan(&shop(), &policy, &Key::new([1; 32])).unwrap();
         let masked = |table: usize, line: &str| {
             let mut out = Vec::new();

@@ -162,8 +162,28 @@ pub enum Rest {
 impl Make {
     /// All words that stand for one, for messages.
     pub const WORDS: [&'static str; 22] = [
-        "null", "hash", "email", "given_name", "family_name", "name", "username", "phone", "street", "city", "form",
-        "digits", "uuid", "card", "ip", "url", "date", "noise", "text", "redact", "json", "constant",
+        "null",
+        "hash",
+        "email",
+        "given_name",
+        "family_name",
+        "name",
+        "username",
+        "phone",
+        "street",
+        "city",
+        "form",
+        "digits",
+        "uuid",
+        "card",
+        "ip",
+        "url",
+        "date",
+        "noise",
+        "text",
+        "redact",
+        "json",
+        "constant",
     ];
 
     /// The word for it.
@@ -302,14 +322,13 @@ impl Long {
 }
 
 fn unknown(word: &str) -> String {
-    let near = crate::base::guess::closest(
-        word,
-        Make::WORDS.into_iter().chain(["keep", "public", "drop"]),
-        |_| 2,
-    );
+    let near =
+        crate::base::guess::closest(word, Make::WORDS.into_iter().chain(["keep", "public", "drop"]), |_| 2);
     match near {
         Some(near) => format!("no rule is called `{word}`; did you mean `{near}`?"),
-        None => format!("no rule is called `{word}`; there are keep, public, drop, {}", Make::WORDS.join(", ")),
+        None => {
+            format!("no rule is called `{word}`; there are keep, public, drop, {}", Make::WORDS.join(", "))
+        }
     }
 }
 
@@ -404,7 +423,8 @@ impl Policy {
             Failure::new(Kind::Files, format!("the masking policy is not understood: {said}")).at(place)
         })?;
         if policy.version != VERSION {
-            let text = format!("the masking policy has version {}, and this devenv knows {VERSION}", policy.version);
+            let text =
+                format!("the masking policy has version {}, and this devenv knows {VERSION}", policy.version);
             return Err(Failure::new(Kind::Files, text).at(Place::file(path)));
         }
         Ok(policy)
@@ -454,7 +474,8 @@ impl Policy {
 pub fn yaml_key(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && !["null", "true", "false", "yes", "no", "on", "off", "y", "n"].contains(&name.to_ascii_lowercase().as_str());
+        && !["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
+            .contains(&name.to_ascii_lowercase().as_str());
     if plain { name.to_owned() } else { format!("{name:?}") }
 }
 

@@ -26,13 +26,17 @@ impl Residual {
     #[must_use]
     pub fn new(key: &Key) -> Self {
         let words = usize::try_from(SIZE / 64).unwrap_or(0);
-        Self { prf: key.class("residual"), bits: std::iter::repeat_with(AtomicU64::default).take(words).collect() }
+        Self {
+            prf: key.class("residual"),
+            bits: std::iter::repeat_with(AtomicU64::default).take(words).collect(),
+        }
     }
 
     fn places(hash: u128) -> impl Iterator<Item = (usize, u64)> {
         let (low, high) = (hash & u128::from(u64::MAX), hash >> 64 | 1);
         (0..BITS).map(move |turn| {
-            let bit = u64::try_from(low.wrapping_add(high * u128::from(turn)) % u128::from(SIZE)).unwrap_or(0);
+            let bit =
+                u64::try_from(low.wrapping_add(high * u128::from(turn)) % u128::from(SIZE)).unwrap_or(0);
             (usize::try_from(bit / 64).unwrap_or(0), 1 << (bit % 64))
         })
     }
@@ -96,7 +100,9 @@ impl Default for Folded {
 impl Folded {
     fn push(&mut self, word: &[u8]) {
         let space = usize::from(self.length > 0);
-        let Some(room) = self.bytes.get_mut(self.length + space..self.length + space + word.len()) else { return };
+        let Some(room) = self.bytes.get_mut(self.length + space..self.length + space + word.len()) else {
+            return;
+        };
         room.copy_from_slice(word);
         room.make_ascii_lowercase();
         if space == 1 {

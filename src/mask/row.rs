@@ -66,11 +66,14 @@ fn compile(maker: &Maker) -> Act {
             let rules: Vec<(Path, Maker)> = paths
                 .iter()
                 .filter_map(|(path, make)| {
-                    let maker = Maker { make: make.clone(), limits: super::make::Limits::default(), ..own.clone() };
+                    let maker =
+                        Maker { make: make.clone(), limits: super::make::Limits::default(), ..own.clone() };
                     Some((Path::read(path).ok()?, maker))
                 })
                 .collect();
-            Box::new(move |value, id, tools, out| document(&own, &rules, rest, value, id, &mut tools.json, out))
+            Box::new(move |value, id, tools, out| {
+                document(&own, &rules, rest, value, id, &mut tools.json, out)
+            })
         }
         Make::Redact | Make::Text if maker.limits.kind == super::Kind::Json => {
             let rest = if maker.make == Make::Text { Rest::Text } else { Rest::Redact };
@@ -95,7 +98,11 @@ fn document(
             if value.is_empty() {
                 return false;
             }
-            if maker.make == Make::Null { made.extend_from_slice(b"") } else { maker.write(value, id, made) }
+            if maker.make == Make::Null {
+                made.extend_from_slice(b"")
+            } else {
+                maker.write(value, id, made)
+            }
             return true;
         }
         match (rest, scalar) {
@@ -106,7 +113,8 @@ fn document(
             }
             (Rest::Text, Scalar::Text(value)) => {
                 let make = Make::Text;
-                Maker { make, limits: super::make::Limits::default(), ..own.clone() }.write(value, None, made);
+                Maker { make, limits: super::make::Limits::default(), ..own.clone() }
+                    .write(value, None, made);
                 true
             }
             (Rest::Text, Scalar::Bare(value)) => {
@@ -236,7 +244,8 @@ fn siblings(
     for (place, column) in columns.iter().enumerate() {
         let Some(column) = column else { continue };
         let raw = &line[fields[place].clone()];
-        let telling = column.remembered || matches!(column.maker.make, Make::GivenName | Make::FamilyName | Make::City);
+        let telling =
+            column.remembered || matches!(column.maker.make, Make::GivenName | Make::FamilyName | Make::City);
         if place == own || !telling || column.array || raw == b"\\N" || raw.len() < 3 {
             continue;
         }
@@ -398,7 +407,13 @@ mod tests {
 
     #[test]
     fn fields_are_masked_where_they_stand() {
-        let columns = || vec![None, Some(column(Make::Text, Kind::Text, false)), Some(column(Make::Null, Kind::Text, false))];
+        let columns = || {
+            vec![
+                None,
+                Some(column(Make::Text, Kind::Text, false)),
+                Some(column(Make::Null, Kind::Text, false)),
+            ]
+        };
         let out = masked(columns(), "1\\t\tfour\\nfive\\\\\tx");
         assert!(out.starts_with("1\\t\t") && out.ends_with("\t\\N\n"), "{out}");
         assert_eq!(out.len(), "1\\t\tfour\\nfive\\\\\t\\N\n".len());

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::schema::table as schema;
+
 /// A table that holds rows of its own, or the root of a partitioned one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
@@ -128,5 +130,100 @@ impl Table {
     #[must_use]
     pub fn is_unique(&self, column: usize) -> bool {
         self.uniques.iter().any(|columns| columns.contains(&column))
+    }
+}
+
+/// The tables of a database as masking sees them. Partitions are their root's business.
+#[must_use]
+pub fn of(tables: &schema::Tables) -> Vec<Table> {
+    tables.values().filter(|table| table.partition_of.is_none()).map(one).collect()
+}
+
+fn one(table: &schema::Table) -> Table {
+    let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
+    let places = |names: &[String]| names.iter().filter_map(place).collect::<Vec<_>>();
+    let constraints =
+        |kind: schema::ConstraintKind| table.constraints.iter().filter(move |it| it.kind == kind);
+    let mut uniques: Vec<Vec<usize>> = Vec::new();
+    for index in table.indexes.iter().filter(|index| index.unique) {
+        // An index over `lower(email)` is about email.
+        let in_expressions =
+            table.columns.iter().enumerate().filter(|(_, column)| {
+                index.expressions.iter().any(|expression| names(expression, &column.name))
+            });
+        let mut columns: Vec<usize> = index.columns.iter().flatten().filter_map(place).collect();
+        columns.extend(in_expressions.map(|(place, _)| place));
+        uniques.push(columns);
+    }
+    for constraint in constraints(schema::ConstraintKind::Exclusion) {
+        uniques.push(places(&constraint.columns));
+    }
+    let references = constraints(schema::ConstraintKind::ForeignKey).filter_map(|constraint| {
+        let to = constraint.references.as_ref()?;
+        Some(Reference {
+            columns: places(&constraint.columns),
+            table: format!("{}.{}", to.schema, to.table),
+            to: to.columns.clone(),
+        })
+    });
+    let checks = constraints(schema::ConstraintKind::Check).map(|constraint| Check {
+        name: constraint.name.clone(),
+        columns: places(&constraint.columns),
+        expression: constraint.definition.clone(),
+    });
+    Table {
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        partitioned: table.partitioned,
+        comment: table.comment.clone(),
+        columns: table.columns.iter().map(column).collect(),
+        references: references.collect(),
+        checks: checks.collect(),
+        rows: u64::try_from(table.rows).unwrap_or(0),
+        uniques,
+    }
+}
+
+/// Whether SQL names a column.
+fn names(expression: &str, column: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    expression.match_indices(column).any(|(at, _)| {
+        !expression[..at].ends_with(part) && !expression[at + column.len()..].starts_with(part)
+    })
+}
+
+fn column(column: &schema::Column) -> Column {
+    let shape = &column.shape;
+    Column {
+        name: column.name.clone(),
+        kind: kind(shape),
+        type_name: column.type_name.clone(),
+        array: shape.array,
+        length: shape.longest().and_then(|longest| usize::try_from(longest).ok()),
+        not_null: column.not_null,
+        has_default: column.default.is_some() || column.identity.is_some(),
+        generated: column.generated.is_some(),
+        labels: shape.labels.clone(),
+        comment: column.comment.clone(),
+    }
+}
+
+fn kind(shape: &schema::Shape) -> Kind {
+    match shape.base.as_str() {
+        "int2" | "int4" | "int8" => Kind::Integer,
+        "numeric" | "float4" | "float8" | "money" => Kind::Number,
+        "bool" => Kind::Boolean,
+        "date" => Kind::Date,
+        "timestamp" | "timestamptz" => Kind::Time,
+        "uuid" => Kind::Uuid,
+        "json" | "jsonb" => Kind::Json,
+        "bytea" => Kind::Bytes,
+        "inet" | "cidr" => Kind::Address,
+        "point" | "geometry" | "geography" => Kind::Place,
+        "citext" => Kind::Text,
+        _ if !shape.labels.is_empty() => Kind::Choice,
+        // `name` and `"char"` are PostgreSQL's own.
+        "text" | "varchar" | "bpchar" | "name" => Kind::Text,
+        _ => Kind::Other,
     }
 }

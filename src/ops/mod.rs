@@ -18,6 +18,7 @@ pub mod init;
 mod inputs;
 pub mod lock;
 pub mod look;
+pub mod mask;
 pub mod modules;
 pub mod official;
 pub mod place;

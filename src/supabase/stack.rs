@@ -98,8 +98,8 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let members =
-            self.mapping("x-devenv", value, &["branches", "dotenv", "gateway", "images", "supabase"])?;
+        let known = ["branches", "dotenv", "gateway", "images", "masking", "supabase"];
+        let members = self.mapping("x-devenv", value, &known)?;
         if let Some(branches) = members.get("branches") {
             self.branches(branches);
         }
@@ -108,6 +108,9 @@ impl Reader<'_> {
         {
             let message = "`x-devenv.dotenv` is the name of a file, or true for `.env.local`".to_owned();
             self.mistake("x-devenv.dotenv", message, None);
+        }
+        if members.get("masking").is_some_and(|file| !file.as_str().is_some_and(|file| !file.is_empty())) {
+            self.mistake("x-devenv.masking", "`x-devenv.masking` is the name of a file".to_owned(), None);
         }
         self.stack(members.get("supabase")?)
     }

@@ -17,13 +17,15 @@ const PEOPLE: &str = "account_holder actor_user administrator admin adult applic
     pupil recipient referee referrer relative rep reporter representative requester resident respondent reviewer rider \
     sailor salesman salesperson seller sender shopper sibling signatory signer sitter soldier spouse staff student \
     subscriber suspect supervisor supporter teacher technician tenant_contact tourist trainee trainer traveler traveller \
-    tutor user victim visitor volunteer voter witness worker \
+    tutor user victim pilot captain officer chairman secretary treasurer judge lawyer attorney therapist dentist \
+    husband wife son daughter brother sister bride groom visitor volunteer voter witness worker \
     benutzer kunde mitarbeiter patientin schueler mitglied ansprechpartner nutzer utilisateur salarie employe eleve \
     membre adherent usuario cliente empleado paciente alumno persona socio utente dipendente paziente funcionario aluno \
     pessoa medewerker klant gebruiker attn poc";
 
 /// Persons whose names are public by what they do.
-const PUBLIC: &str = "actor artist author cast composer creator_credit director character singer musician band writer";
+const PUBLIC: &str =
+    "actor artist author cast composer creator_credit director character singer musician band writer";
 
 /// What is no person although somebody may be behind it.
 const ORGANISATIONS: &str = "airline airport association bank branch brand business charity chapter clinic club \
@@ -33,7 +35,7 @@ const ORGANISATIONS: &str = "airline airport association bank branch brand busin
 
 /// Tables that keep where or when somebody was.
 const TRACES: &str = "access activity audit auth click comment connection consent event history hit impression log \
-    login order request session signin track traffic view visit vote";
+    login mfa challenge factor order request session signin track traffic view visit vote";
 
 /// Behind the name of something personal, these make it a matter of fact about that.
 const ABOUT: &str = "at on count type kind status state flag verified confirmed enabled disabled sent required expires \
@@ -76,12 +78,17 @@ impl Context {
     pub(super) fn of(table: &Table) -> Self {
         let mut words = words(&table.name);
         // `t_user`, `user_tbl`, `users_2024`.
-        words.retain(|word| !["t", "tb", "tbl", "table", "dim", "fact", "app", "core"].contains(&word.as_str()));
+        words.retain(|word| {
+            !["t", "tb", "tbl", "table", "dim", "fact", "app", "core"].contains(&word.as_str())
+        });
         let last = words.iter().rev().find(|word| !word.chars().all(|c| c.is_ascii_digit())).cloned();
         let last = last.unwrap_or_default();
         let any = |list: &str| words.iter().any(|word| is_in(list, word));
-        let detail = is_in("profile detail info information data account identity address contact record master \
-            registration invitation metadata meta biography bio resume personal declaration application", &last);
+        let detail = is_in(
+            "profile detail info information data account identity address contact record master \
+            registration invitation metadata meta biography bio resume personal declaration application",
+            &last,
+        );
         let names: Vec<Vec<String>> = table.columns.iter().map(|column| self::words(&column.name)).collect();
         let column = |a: &str, b: &str| {
             names.iter().any(|words| words.windows(2).any(|pair| pair[0] == a && pair[1] == b))
@@ -90,7 +97,9 @@ impl Context {
         let one = |list: &str| names.iter().any(|words| words.iter().any(|word| is_in(list, word)));
         let named = (column("first", "name") && column("last", "name"))
             || column("given", "name")
-            || one("surname firstname lastname prenom vorname nachname apellido cognome sobrenome achternaam")
+            || one(
+                "surname firstname lastname prenom vorname nachname apellido cognome sobrenome achternaam",
+            )
             || (column("birth", "date") || column("date", "birth") || one("dob birthdate birthday"));
         let login = one("password passwd") && one("username login email");
         let public = is_in(PUBLIC, &last);
@@ -99,23 +108,31 @@ impl Context {
         let credentials = last == "credential"
             || (is_in("token secret key keypair credential", &last)
                 && (words.len() == 1 && last != "key"
-                    || any("api access auth refresh reset verification recovery session personal oauth service private \
-                        secret credential client remember password push ssh jwt bearer invite invitation mfa otp")));
+                    || any(
+                        "api access auth refresh reset verification recovery session personal oauth service private \
+                        secret credential client remember password push ssh jwt bearer invite invitation mfa otp",
+                    )));
         Self {
             person,
             public,
             organisation: organisation && !named,
             trace: any(TRACES),
             session: words.iter().any(|word| word == "session"),
-            message: is_in("message chat conversation sms inbox mail dm pm mailbox letter email correspondence", &last)
-                && !any("template setting config type log queue broker error commit"),
+            message: is_in(
+                "message chat conversation sms inbox mail dm pm mailbox letter email correspondence",
+                &last,
+            ) && !any("template setting config type log queue broker error commit"),
             credentials,
-            geography: is_in("city country region state province district county continent zone timezone airport \
-                location_type territory language currency", &last)
-                && !any(PEOPLE),
-            dealing: any("order invoice booking reservation shipment delivery payment purchase sale checkout cart quote \
+            geography: is_in(
+                "city country region state province district county continent zone timezone airport \
+                location_type territory language currency",
+                &last,
+            ) && !any(PEOPLE),
+            dealing: any(
+                "order invoice booking reservation shipment delivery payment purchase sale checkout cart quote \
                 rental ticket claim prescription appointment donation subscription transaction address shipping billing \
-                bill parcel loan contract policyholder policy lease enrollment application registration rsvp"),
+                bill parcel loan contract policyholder policy lease enrollment application registration rsvp",
+            ),
             words,
         }
     }
@@ -201,20 +218,30 @@ impl Name<'_> {
         if !holds || (self.is_about() && !self.any("hint")) {
             return None;
         }
-        let found = |class: &'static str, sure: f32| Some(secret(class, sure, format!("named {}", self.words.join(" "))));
+        let found = |class: &'static str, sure: f32| {
+            Some(secret(class, sure, format!("named {}", self.words.join(" "))))
+        };
         if self.any("password passwd passwort pwd passphrase passcode contrasena senha kennwort pswd userpassword wachtwoord \
             motdepasse mdp psw") {
             return found("password", 0.97);
         }
-        if self.head() == "pass" && (self.words.len() == 1 || self.any("db smtp user login auth admin ftp http proxy mail imap \
-            account root sftp bind")) {
+        if self.head() == "pass"
+            && (self.words.len() == 1
+                || self.any(
+                    "db smtp user login auth admin ftp http proxy mail imap \
+            account root sftp bind",
+                ))
+        {
             return found("password", 0.9);
         }
         if self.any("secret") && !self.any("santa question_type") {
             return found("secret", 0.93);
         }
-        if self.any("token jwt csrf otp totp hotp") && !self.key && !self.any("type name symbol contract address budget usage")
-            && self.head() != "id" {
+        if self.any("token jwt csrf otp totp hotp")
+            && !self.key
+            && !self.any("type name symbol contract address budget usage")
+            && self.head() != "id"
+        {
             return found("token", 0.92);
         }
         let opens = "api private access encryption signing ssh auth session recovery master decryption license licence \
@@ -231,19 +258,25 @@ impl Name<'_> {
         if self.pair(opening, "code challenge verifier") && !self.any("error status") {
             return found("code", 0.85);
         }
-        if self.pair("code", "challenge verifier") || self.is("pin cvv cvc cvv2 salt nonce cookie otp credential puk") {
+        if self.pair("code", "challenge verifier")
+            || self.is("pin cvv cvc cvv2 salt nonce cookie otp credential puk")
+        {
             return found("code", 0.85);
         }
         if self.any("salt credential keystore") && !self.key && self.head() != "id" {
             return found("credential", 0.8);
         }
-        if (self.head() == "session" || (self.any("session") && matches!(self.head(), "id" | "key" | "hash" | "data" | "cookie")))
+        if (self.head() == "session"
+            || (self.any("session") && matches!(self.head(), "id" | "key" | "hash" | "data" | "cookie")))
             && self.kind == Kind::Text
             && !self.key
         {
             return found("session", 0.8);
         }
-        if self.pair("connection", "string uri url") || self.is("dsn") || self.pair("database db", "url uri dsn") {
+        if self.pair("connection", "string uri url")
+            || self.is("dsn")
+            || self.pair("database db", "url uri dsn")
+        {
             return found("connection with its password", 0.8);
         }
         if self.pair("security secret", "question answer") || self.pair("answer", "hash") {
@@ -255,7 +288,8 @@ impl Name<'_> {
         // What a table of credentials or sessions is for.
         if self.context.credentials
             && !self.key
-            && (self.is("key hash value secret digest verifier code challenge token_hash data raw") || self.any("hash"))
+            && (self.is("key hash value secret digest verifier code challenge token_hash data raw")
+                || self.any("hash"))
             && self.texts()
         {
             return found("credential", 0.8);
@@ -278,7 +312,10 @@ impl Name<'_> {
         if (self.any("email courriel mel") || self.pair("correo", "electronico") || self.is("mail correo"))
             && text
             && !about
-            && !matches!(self.head(), "id" | "body" | "content" | "text" | "html" | "name" | "title" | "code" | "key" | "job")
+            && !matches!(
+                self.head(),
+                "id" | "body" | "content" | "text" | "html" | "name" | "title" | "code" | "key" | "job"
+            )
         {
             return Some(personal("email", Make::Email, 0.95, named()));
         }
@@ -312,9 +349,11 @@ impl Name<'_> {
     }
 
     fn birth(&self) -> Option<Found> {
-        let words = self.any("dob birthdate birthday born geburtsdatum geboren naissance nacimiento nascita nascimento \
-            geboortedatum birthplace geburtstag geburtsort birthyear")
-            || self.pair("birth", "date day year month place city country town location time at name")
+        let words = self.any(
+            "dob birthdate birthday born geburtsdatum geboren naissance nacimiento nascita nascimento \
+            geboortedatum birthplace geburtstag geburtsort birthyear",
+        ) || self
+            .pair("birth", "date day year month place city country town location time at name")
             || self.pair("date day year place of", "birth")
             || (self.any("of") && self.any("birth"))
             || self.is("birth");
@@ -351,26 +390,31 @@ impl Name<'_> {
         if numbers && !(self.key && self.kind != Kind::Text) {
             return Some(personal("number of a person", Make::Form, 0.85, named));
         }
-        if self.any("iban") || self.pair("account acct", "number no nr num holder") && (self.any("bank") || !self.context.has("chart ledger gl"))
-            && self.kind != Kind::Other
-            || self.pair("bank", "account") && !self.key && self.head() != "id"
+        let banking = self.any("bank")
+            || self.context.person
+            || self.context.has("bank payment account payout transfer beneficiary payee debit donor mandate");
+        if self.any("iban")
+            || (self.pair("account acct", "number no nr num holder") && banking && self.kind != Kind::Other)
+            || (self.pair("bank", "account") && !self.key && self.head() != "id")
         {
             return Some(personal("bank account", Make::Form, 0.85, named));
         }
-        if (self.pair("card", "number no num pan") || self.pair("credit debit", "card") && !self.key && !self.any("type brand id"))
+        if (self.pair("card", "number no num pan")
+            || self.pair("credit debit", "card") && !self.key && !self.any("type brand id"))
             || self.pair("cc", "number num no")
             || self.is("pan")
             || self.pair("card cc", "last 4")
         {
             return Some(personal("card", Make::Card, 0.88, named));
         }
-        if self.any("imei imsi iccid idfa gaid vin")
-            && self.words.len() <= 2
+        if self.any("imei imsi iccid idfa gaid vin") && self.words.len() <= 2
             || self.pair("advertising", "id")
         {
             return Some(personal("device", Make::Form, 0.75, named));
         }
-        if self.any("salary wage income payroll gehalt salaire salario") && !self.key && (self.context.person || self.words.len() <= 2)
+        if self.any("salary wage income payroll gehalt salaire salario")
+            && !self.key
+            && (self.context.person || self.words.len() <= 2)
             && !self.any("grade range band type min max currency")
         {
             return Some(personal("income", Make::Noise(10), 0.7, named));
@@ -385,13 +429,25 @@ impl Name<'_> {
         let named = || format!("named {}", self.words.join(" "));
         let table = self.context;
         let quasi = |class| {
-            Some(Found { tier: Tier::Quasi, class, make: None, sure: 0.5, why: format!("public persons: {}", named()) })
+            Some(Found {
+                tier: Tier::Quasi,
+                class,
+                make: None,
+                sure: 0.5,
+                why: format!("public persons: {}", named()),
+            })
         };
         let made_of = |a: &str| self.pair(a, "name nm");
-        let given = made_of("first given fore christian middle") || self.any("firstname forename givenname prenom vorname \
-            voornaam middlename fname rufname");
-        let family = made_of("last family maiden second sur") || self.any("lastname surname lname familyname apellido \
-            nachname familienname cognome sobrenome achternaam patronymic maidenname geburtsname");
+        let given = made_of("first given fore christian middle")
+            || self.any(
+                "firstname forename givenname prenom vorname \
+            voornaam middlename fname rufname",
+            );
+        let family = made_of("last family maiden second sur")
+            || self.any(
+                "lastname surname lname familyname apellido \
+            nachname familienname cognome sobrenome achternaam patronymic maidenname geburtsname",
+            );
         if given || family {
             if table.public {
                 return quasi("name");
@@ -404,7 +460,9 @@ impl Name<'_> {
             return Some(personal("name", make, 0.85, format!("{} in a table of persons", named())));
         }
         if self.any("username loginname accountname userid_text benutzername logon screenname")
-            || self.is("login logon handle nickname nick uname userlogin")
+            || self.is("login logon handle nickname nick uname userlogin nicename")
+            || (self.pair("login", "id name") && self.kind == Kind::Text)
+            || self.pair("user", "nicename")
             || made_of("screen nick login logon")
             || self.pair("user login", "login handle")
             || (self.is("alias") && table.person)
@@ -412,19 +470,34 @@ impl Name<'_> {
             return Some(personal("name to log in", Make::Username, 0.9, named()));
         }
         let before = |list: &str| {
-            self.words.windows(2).any(|pair| pair[1] == "name" && is_in(list, &pair[0]))
+            let words =
+                self.words.iter().filter(|word| !word.chars().all(|c| c.is_ascii_digit()) && *word != "to");
+            words.clone().zip(words.skip(1)).any(|(before, name)| name == "name" && is_in(list, before))
         };
-        if made_of("full display real legal preferred") && (table.person || self.any(PEOPLE) || made_of("full legal real")) {
+        if made_of("full display real legal preferred")
+            && (table.person
+                || self.any(PEOPLE)
+                || made_of("full legal real")
+                || table.has("account profile"))
+        {
             let sure = if table.organisation { 0.6 } else { 0.9 };
             return Some(personal("name", Make::Name, sure, named()));
         }
-        if before(PEOPLE) && !before("lead profile rep carrier") && !self.any("company group role project file") {
+        if before(PEOPLE)
+            && !before("lead profile rep carrier")
+            && !self.any("company group role project file")
+        {
             return Some(personal("name", Make::Name, 0.9, named()));
         }
-        if before("ship shipping billing bill delivery recipient invoice") || self.pair("name on of", "card account") {
+        if before("ship shipping billing bill delivery recipient invoice")
+            || self.pair("name on of", "card account")
+        {
             return Some(personal("name", Make::Name, 0.8, named()));
         }
-        if self.any("cardholder nextofkin signee attn attention fullname username beneficiary payee signatory") && !self.any("id type") {
+        if self
+            .any("cardholder nextofkin signee attn attention fullname username beneficiary payee signatory")
+            && !self.any("id type")
+        {
             return Some(personal("name", Make::Name, 0.8, named()));
         }
         if self.is("contact recipient assignee reporter requester guardian spouse father mother insured emergency applicant \
@@ -435,7 +508,9 @@ impl Name<'_> {
         if self.is("name nombre name_full nom naam") && table.person && !table.organisation {
             return Some(personal("name", Make::Name, 0.88, format!("{} in a table of persons", named())));
         }
-        if self.words.first().is_some_and(|word| word == "name") && table.person && self.words.len() == 2
+        if self.words.first().is_some_and(|word| word == "name")
+            && table.person
+            && self.words.len() == 2
             && !self.any("id code lower slug key")
         {
             return Some(personal("name", Make::Name, 0.7, format!("{} in a table of persons", named())));
@@ -449,10 +524,17 @@ impl Name<'_> {
         }
         let named = || format!("named {}", self.words.join(" "));
         let table = self.context;
-        let of_person = table.person || table.dealing || self.any(PEOPLE) || self.any("home shipping billing delivery ship \
-            bill postal residential mailing street line");
+        let of_person = table.person
+            || table.dealing
+            || self.any(PEOPLE)
+            || self.any(
+                "home shipping billing delivery ship \
+            bill postal residential mailing street line",
+            );
         let organisation = !self.any(PEOPLE)
-            && (table.organisation && !table.dealing || self.any(ORGANISATIONS) || self.any("contract wallet_contract"));
+            && (table.organisation && !table.dealing
+                || self.any(ORGANISATIONS)
+                || self.any("contract wallet_contract"));
         if self.texts() || self.kind == Kind::Json {
             let lines = self.pair("address addr street adresse", "line") || self.any("address addr street adresse anschrift \
                 strasse straße direccion indirizzo endereco adres domicile domicilio logradouro calle via_nome hausnummer \
@@ -466,30 +548,45 @@ impl Name<'_> {
                 if table.geography {
                     return None;
                 }
-                if organisation && !of_person {
-                    return Some(Found { tier: Tier::Quasi, class: "address", make: None, sure: 0.5, why: named() });
-                }
-                return Some(personal("address", Make::Street, 0.88, named()));
+                // Of small ones it is where their owner lives.
+                let sure = if organisation && !of_person { 0.6 } else { 0.88 };
+                return Some(personal("address", Make::Street, sure, named()));
             }
         }
-        let code = self.any("zip postcode plz zipcode postalcode cep codepostal postleitzahl pincode eircode")
+        let code = self
+            .any("zip postcode plz zipcode postalcode cep codepostal postleitzahl pincode eircode")
             || self.pair("zip postal post", "code zone")
             || self.pair("code codigo", "postal");
         if code && !table.geography && matches!(self.kind, Kind::Text | Kind::Integer | Kind::Other) {
             return Some(personal("postal code", Make::Form, 0.85, named()));
         }
-        let spot = self.is("latitude longitude lat lng lon long geo geom coordinate gps geolocation latlng location \
-            geohash") || self.any("latitude longitude geolocation gps coordinate") || self.head() == "lat" || self.head() == "lng";
-        let exact = matches!(self.kind, Kind::Number | Kind::Place | Kind::Text | Kind::Json | Kind::Other | Kind::Integer);
-        let whose = table.person || self.any(PEOPLE) || self.any("home last current pickup dropoff delivery")
+        let spot = self
+            .is("latitude longitude lat lng lon long geo geom coordinate gps geolocation latlng location \
+            geohash")
+            || self.any("latitude longitude geolocation gps coordinate")
+            || self.head() == "lat"
+            || self.head() == "lng";
+        let exact = matches!(
+            self.kind,
+            Kind::Number | Kind::Place | Kind::Text | Kind::Json | Kind::Other | Kind::Integer
+        );
+        let whose = table.person
+            || self.any(PEOPLE)
+            || self.any("home last current pickup dropoff delivery")
             || table.has("address trip ride track checkin");
-        if spot && exact && whose && !table.geography && !(self.kind == Kind::Text && self.is("location"))
+        if spot
+            && exact
+            && whose
+            && !table.geography
+            && !(self.kind == Kind::Text && self.is("location"))
             && !table.organisation
         {
             return Some(personal("exact place", Make::Noise(1), 0.75, named()));
         }
-        let quasi = self.any("city town village country state province region county district hometown nationality \
-            suburb ort stadt ville ciudad");
+        let quasi = self.any(
+            "city town village country state province region county district hometown nationality \
+            suburb ort stadt ville ciudad",
+        );
         if quasi && self.texts() {
             return Some(Found { tier: Tier::Quasi, class: "place", make: None, sure: 0.5, why: named() });
         }
@@ -498,16 +595,25 @@ impl Name<'_> {
 
     fn network(&self, about: bool) -> Option<Found> {
         let fits = matches!(self.kind, Kind::Address | Kind::Text);
-        let ip = self.any("ip ipaddress ipaddr remoteip clientip ipv4 ipv6") || self.pair("remote client", "addr address host");
-        if !fits || !ip || about || self.key || self.any("interface server gateway dns netmask allowed whitelist blacklist block host range \
-            bind public_ip router subnet vpn") {
+        let ip = self.any("ip ipaddress ipaddr remoteip clientip ipv4 ipv6")
+            || self.pair("remote client", "addr address host");
+        if !fits
+            || !ip
+            || about
+            || self.key
+            || self.any(
+                "interface server gateway dns netmask allowed whitelist blacklist block host range \
+            bind public_ip router subnet vpn",
+            )
+        {
             return None;
         }
         let table = self.context;
         let whose = table.person || table.trace || table.session || table.message || table.dealing
             || self.any("user client remote login sign signin signup visitor customer created updated last registration current sender")
             || self.any(PEOPLE);
-        let server = table.has("host server node interface device network router proxy cluster machine instance");
+        let server =
+            table.has("host server node interface device network router proxy cluster machine instance");
         (whose && !server).then(|| {
             personal("network address", Make::Network, 0.8, format!("named {}", self.words.join(" ")))
         })
@@ -515,7 +621,7 @@ impl Name<'_> {
 
     /// What the law gives special care (GDPR, article 9), pictures, and what people say about themselves.
     fn special(&self, about: bool) -> Option<Found> {
-        if about || self.key {
+        if (about && !self.any("blood")) || self.key {
             return None;
         }
         let named = || format!("named {}", self.words.join(" "));
@@ -536,7 +642,8 @@ impl Name<'_> {
         if self.is("gender sex geschlecht sexe sexo genero pronoun") && table.person {
             return Some(Found { tier: Tier::Quasi, class: "gender", make: None, sure: 0.5, why: named() });
         }
-        let picture = self.any("photo picture portrait selfie headshot foto avatar signature mugshot face") && !self.any("id")
+        let picture = self.any("photo picture portrait selfie headshot foto avatar signature mugshot face")
+            && !self.any("id")
             && (matches!(self.kind, Kind::Bytes | Kind::Text) || self.kind == Kind::Other);
         if picture && (table.person || self.any(PEOPLE)) {
             return Some(personal("picture", Make::Null, 0.8, named()));
@@ -548,24 +655,43 @@ impl Name<'_> {
         {
             return Some(personal("account elsewhere", Make::Form, 0.75, named()));
         }
-        if table.person && !table.organisation && self.is("bio biography about note remark memo comment resume cv interest aboutme")
+        if table.person
+            && !table.organisation
+            && self.is("bio biography about note remark memo comment resume cv interest aboutme")
             && self.texts()
         {
             return Some(personal("text about a person", Make::Text, 0.7, named()));
         }
-        if table.message && self.is("body text content message subject plaintext html snippet preview payload") && text {
-            return Some(personal("message", Make::Text, 0.75, format!("{} in a table of messages", named())));
+        if table.message
+            && self.is("body text content message subject plaintext html snippet preview payload")
+            && text
+        {
+            return Some(personal(
+                "message",
+                Make::Text,
+                0.75,
+                format!("{} in a table of messages", named()),
+            ));
         }
-        let letter = self.any("message") && self.any("private personal direct customer gift user chat")
-            && text && !matches!(self.head(), "id" | "type");
+        let letter = self.any("message")
+            && self.any("private personal direct customer gift user chat")
+            && text
+            && !matches!(self.head(), "id" | "type");
         if letter {
             return Some(personal("message", Make::Text, 0.7, named()));
         }
-        if self.kind == Kind::Json && table.person
-            && (self.pair("meta user profile personal identity", "data") || self.any("metadata identity profile personal"))
+        if self.kind == Kind::Json
+            && (table.person || self.pair("identity person user profile", "data"))
+            && (self.pair("meta user profile personal identity", "data")
+                || self.any("metadata identity profile personal"))
             && self.any("user identity profile personal raw contact")
         {
-            return Some(personal("data about a person", Make::Json { paths: Vec::new(), rest: crate::mask::policy::Rest::Text }, 0.7, named()));
+            return Some(personal(
+                "data about a person",
+                Make::Json { paths: Vec::new(), rest: crate::mask::policy::Rest::Text },
+                0.7,
+                named(),
+            ));
         }
         None
     }
@@ -606,12 +732,16 @@ pub(super) fn judge(context: &Context, table: &Table, place: usize, values: &[St
         return Verdict { tier, class, make, confidence: sure.min(1.0), evidence };
     }
     let wide = column.kind == Kind::Text && (forms.sentences > 0.3 || forms.inside > 0.0);
-    let free = name.any("note comment description bio message body content text remark summary reason feedback review \
-        log data payload extra html story detail");
+    let free = name.any(
+        "note comment description bio message body content text remark summary reason feedback review \
+        log data payload extra html story detail",
+    );
     let holds = match column.kind {
         Kind::Json | Kind::Bytes => Some("may hold anything"),
         Kind::Text if wide => Some("sentences"),
-        Kind::Text if free && column.length.is_none_or(|length| length >= 100) => Some("free text by its name"),
+        Kind::Text if free && column.length.is_none_or(|length| length >= 100) => {
+            Some("free text by its name")
+        }
         _ => None,
     };
     match holds {
@@ -694,7 +824,9 @@ fn by_comment(comment: Option<&str>, context: &Context, kind: Kind, key: bool) -
     let comment = comment?;
     let lower = comment.to_lowercase();
     let said = ["personal data", "personally identif", "pii", "gdpr", "sensitive", "confidential"];
-    let marked = said.iter().any(|words| lower.split(|c: char| !c.is_alphanumeric() && c != ' ').any(|part| part.contains(words)));
+    let marked = said.iter().any(|words| {
+        lower.split(|c: char| !c.is_alphanumeric() && c != ' ').any(|part| part.contains(words))
+    });
     if marked && !lower.contains("no pii") && !lower.contains("not pii") && !key && kind != Kind::Boolean {
         return Some(personal("marked as personal", Make::Form, 0.8, "its comment says so"));
     }

@@ -137,7 +137,9 @@ fn propose(table: &Table, place: usize, verdict: &Verdict, values: &[String]) ->
     let nothing = || match column.kind {
         _ if !column.not_null => mask(Make::Null),
         _ if column.has_default && !unique => Decision::Drop,
-        Kind::Bytes | Kind::Boolean | Kind::Place | Kind::Other | Kind::Choice => mask(Make::Constant(constant(column))),
+        Kind::Bytes | Kind::Boolean | Kind::Place | Kind::Other | Kind::Choice => {
+            mask(Make::Constant(constant(column)))
+        }
         _ => mask(Make::Form),
     };
     match column.kind {

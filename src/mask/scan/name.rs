@@ -1,15 +1,15 @@
 //! Names of tables and columns as words: `firstName`, `FIRST_NAME`, `firstname` and `first-names` say the same.
 
 /// Words that other words are glued to without a mark between. They only matter for cutting names apart.
-const GLUED: &str = "access account activation address admin agent alias answer api app area at auth authorization \
-    backup balance bank bearer billing birth body browser business card cell certificate challenge change city client \
+const GLUED: &str = "access account activation address admin agent alias answer api app area at audit auth authorization \
+    backup balance bank bearer billing birth body browser business candidate card cell certificate challenge change city client \
     code company confirmation contact content cookie count country county credential credit customer data date day \
     delivery device digest direct display district document domain driver email emergency employee encrypted expires \
     family father fax file first full gender given hash head holder home host house id identity image insurance \
-    invoice ip job key last legal license line link local location login maiden mail middle mobile mother name \
+    invoice ip job key last legal license line link local location log login maiden mail middle mobile mother name \
     national new nick note number office old order other owner parent pass passphrase passport password path payment \
     person personal phone photo picture pickup place plate poc policy post postal priv private profile province public \
-    push real recovery refresh region registration remote reset residence role screen secret security seed serial \
+    push real recovery refresh region registration remote reset residence role salt screen secret security seed serial \
     session ship shipping signature site skype social state status street sur surname tax tel telephone text time \
     title token type uri url user value verification version web work year zip";
 
@@ -93,7 +93,9 @@ fn singular(word: &str) -> String {
         }
     }
     match word.strip_suffix('s') {
-        Some(stem) if stem.len() > 2 && !["s", "u", "i"].iter().any(|end| stem.ends_with(end)) => stem.to_owned(),
+        Some(stem) if stem.len() > 2 && !["s", "u", "i"].iter().any(|end| stem.ends_with(end)) => {
+            stem.to_owned()
+        }
         _ => word.to_owned(),
     }
 }

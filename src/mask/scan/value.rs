@@ -28,7 +28,8 @@ pub(super) struct Forms {
 }
 
 pub(super) fn forms(values: &[String]) -> Forms {
-    let values: Vec<&str> = values.iter().map(|value| value.trim()).filter(|value| !value.is_empty()).collect();
+    let values: Vec<&str> =
+        values.iter().map(|value| value.trim()).filter(|value| !value.is_empty()).collect();
     let share = |test: &dyn Fn(&str) -> bool| {
         let count = values.iter().filter(|value| test(value)).count();
         ratio(count, values.len())
@@ -102,12 +103,10 @@ fn is_person(value: &str) -> bool {
 /// National numbers whose check digits are right: Spain's DNI and NIE, Brazil's CPF, Italy's codice fiscale by its
 /// form, Britain's national insurance number by its form.
 fn is_national(value: &str) -> bool {
-    let value: String = value.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_uppercase();
+    let value: String =
+        value.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_uppercase();
     let bytes = value.as_bytes();
-    let shape: String = value
-        .chars()
-        .map(|c| if c.is_ascii_digit() { '9' } else { 'A' })
-        .collect();
+    let shape: String = value.chars().map(|c| if c.is_ascii_digit() { '9' } else { 'A' }).collect();
     match shape.as_str() {
         "99999999A" | "A9999999A" => {
             let head = match bytes[0] {
@@ -130,8 +129,11 @@ fn is_national(value: &str) -> bool {
 
 fn cpf(digits: &[u8]) -> bool {
     let check = |count: usize| {
-        let sum: usize =
-            digits[..count].iter().enumerate().map(|(at, digit)| usize::from(digit - b'0') * (count + 1 - at)).sum();
+        let sum: usize = digits[..count]
+            .iter()
+            .enumerate()
+            .map(|(at, digit)| usize::from(digit - b'0') * (count + 1 - at))
+            .sum();
         sum * 10 % 11 % 10
     };
     digits.iter().any(|digit| *digit != digits[0])
@@ -149,7 +151,11 @@ mod tests {
             ["ann@x.org", "bob@y.org", "+49 30 901820", "John Smith"].map(str::to_owned).to_vec();
         let forms = forms(&values);
         assert!(forms.email > 0.4 && forms.phone > 0.2 && forms.person > 0.2 && forms.count == 4);
-        assert!(is_person("Allen, Miss. Elisabeth Anne") && !is_person("Academy Dinosaur") && !is_person("mark twain"));
+        assert!(
+            is_person("Allen, Miss. Elisabeth Anne")
+                && !is_person("Academy Dinosaur")
+                && !is_person("mark twain")
+        );
         assert!(is_national("12345678Z") && !is_national("12345678A") && is_national("529.982.247-25"));
     }
 }
