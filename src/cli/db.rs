@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::copy::Copy;
 use super::mask::Mask;
 use super::options;
 use crate::base::{Failure, Kind};
@@ -28,6 +29,7 @@ enum DbCommand {
     Url(Url),
     Psql(Psql),
     Mask(Mask),
+    Copy(Copy),
 }
 
 impl Db {
@@ -38,6 +40,7 @@ impl Db {
             DbCommand::Url(url) => url.run(context, ui).await,
             DbCommand::Psql(psql) => psql.run(context).await,
             DbCommand::Mask(mask) => mask.run(context, ui).await,
+            DbCommand::Copy(copy) => copy.run(context, ui).await,
         }
     }
 }

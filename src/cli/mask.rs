@@ -29,6 +29,7 @@ enum MaskCommand {
     Coverage(Coverage),
     Check(Check),
     Preview(Preview),
+    Apply(Apply),
     Verify(Verify),
     #[command(subcommand)]
     Keys(Keys),
@@ -114,6 +115,16 @@ struct Preview {
     rows: usize,
 }
 
+/// Make a masked copy of a branch's data: the same as `devenv db copy --masked`
+#[derive(Debug, Args)]
+struct Apply {
+    #[command(flatten)]
+    which: Which,
+    /// The new branch
+    #[arg(long, value_name = "BRANCH")]
+    to: String,
+}
+
 /// Search a masked database for what should not be there
 #[derive(Debug, Args)]
 struct Verify {
@@ -153,6 +164,10 @@ impl Mask {
             MaskCommand::Coverage(coverage) => coverage.run(context, ui).await,
             MaskCommand::Check(check) => check.run(context, ui).await,
             MaskCommand::Preview(preview) => preview.run(context, ui).await,
+            MaskCommand::Apply(apply) => {
+                let mask::Options { from, policy, .. } = apply.which.options(0);
+                super::copy::masked(context, ui, from, apply.to, policy).await
+            }
             MaskCommand::Verify(verify) => {
                 let options = verify.which.options(0);
                 let done = verify::verify(context, &options, verify.against.as_deref()).await?;

@@ -9,6 +9,7 @@ pub mod adopt;
 pub mod beside;
 pub mod bind;
 pub mod capture;
+pub mod copy;
 pub mod create;
 pub mod delete;
 pub mod identity;

@@ -50,6 +50,7 @@ pub async fn save(context: &Context, options: &Options) -> Result<Snapshot, Fail
         sequence,
         created,
         expires: options.ttl.map(|ttl| created + ttl),
+        attestation: None,
         state: State::Ready,
     };
     let manifest = branches.manifest(Record::Snapshot(snapshot.clone()));
