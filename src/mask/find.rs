@@ -197,8 +197,9 @@ fn network(text: &[u8]) -> Option<usize> {
     if text.get(part.len()).is_some_and(|byte| is_word(*byte)) {
         return None;
     }
-    let is_four = part.iter().filter(|byte| **byte == b'.').count() == 3 && part.len() >= 7;
-    let is_six = part.iter().filter(|byte| **byte == b':').count() >= 3;
+    let parts = |mark: u8| part.split(|byte| *byte == mark).count();
+    let is_four = parts(b'.') == 4 && part.len() >= 7;
+    let is_six = parts(b':') >= 4;
     if !(is_four || is_six) {
         return None;
     }

@@ -238,7 +238,7 @@ fn is_bare(made: &[u8]) -> bool {
     let number = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
         && digits.first().is_some_and(u8::is_ascii_digit)
         && digits.last().is_some_and(u8::is_ascii_digit)
-        && digits.iter().filter(|byte| **byte == b'.').count() <= 1
+        && digits.split(|byte| *byte == b'.').count() <= 2
         && !(digits.len() > 1 && digits[0] == b'0' && digits[1] != b'.');
     number || made == b"null" || made == b"true" || made == b"false"
 }

@@ -64,7 +64,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// SipHash-2-4 under a key of its own (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
+/// SipHash-2-4 under a key of its own (Aumasson and Bernstein, "`SipHash`: a fast short-input PRF", 2012).
 #[derive(Clone)]
 pub struct Prf {
     key: [u8; 16],

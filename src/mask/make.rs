@@ -185,13 +185,12 @@ impl Maker {
             return self.form(value, true, out);
         }
         // RFC 9562, section 4: the version is in bits 48 to 51 and the variant in 64 and 65, and both stay.
-        const HEAD: u32 = 80;
-        let (head, version) = (bits >> HEAD, bits >> 76 & 0xf);
+        let (head, version) = (bits >> 80, bits >> 76 & 0xf);
         let (middle, variant, tail) = (bits >> 64 & 0xfff, bits >> 62 & 3, bits & ((1 << 62) - 1));
         let packed = head << 74 | middle << 62 | tail;
         let packed = permute::permute(&self.prf, 0, packed, 1 << 122);
         let (head, middle, tail) = (packed >> 74, packed >> 62 & 0xfff, packed & ((1 << 62) - 1));
-        let bits = head << HEAD | version << 76 | middle << 64 | variant << 62 | tail;
+        let bits = head << 80 | version << 76 | middle << 64 | variant << 62 | tail;
         for (place, shift) in (0..32).rev().enumerate() {
             if matches!(place, 8 | 12 | 16 | 20) {
                 out.push(b'-');
@@ -582,5 +581,61 @@ mod tests {
         let masked = made(Make::Redact, Kind::Text, text);
         assert!(!masked.contains("ann@corp.de") && !masked.contains("123 4567"), "{masked}");
         assert!(masked.starts_with("Hi I am reachable at ") && masked.ends_with('.'));
+    }
+
+    fn maker(make: Make, kind: Kind, length: Option<usize>, key: u8) -> Maker {
+        let prf = Key::new([key; 32]).class(make.class());
+        let largest = (kind == Kind::Integer).then_some(u128::from(i64::MAX.unsigned_abs()));
+        Maker { make, prf, person: None, limits: Limits { kind, length, largest } }
+    }
+
+    fn write(maker: &Maker, value: &str) -> String {
+        let mut out = Vec::new();
+        maker.write(value.as_bytes(), None, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn distinct_rules_keep_values_apart(
+            values in proptest::collection::hash_set("[ -~äéß]{1,40}", 2..60), length in proptest::option::of(40_usize..90)
+        ) {
+            for make in [Make::Email, Make::Username, Make::Phone, Make::Form, Make::Digits, Make::Hash, Make::Url] {
+                let maker = maker(make.clone(), Kind::Text, length, 1);
+                let made: std::collections::HashSet<String> = values.iter().map(|value| write(&maker, value)).collect();
+                proptest::prop_assert_eq!(made.len(), values.len(), "{:?}", make);
+                proptest::prop_assert!(made.iter().all(|it| length.is_none_or(|most| it.chars().count() <= most)));
+            }
+        }
+
+        #[test]
+        fn numbers_stay_numbers_apart(values in proptest::collection::hash_set(0_i64..=i64::MAX, 2..60)) {
+            let maker = maker(Make::Digits, Kind::Integer, None, 1);
+            let made: std::collections::HashSet<i64> =
+                values.iter().map(|value| write(&maker, &value.to_string()).parse().unwrap()).collect();
+            proptest::prop_assert_eq!(made.len(), values.len());
+        }
+
+        #[test]
+        fn every_rule_is_steady_and_keeps_to_its_room(value in "[ -~äéß]{1,60}", length in 24_usize..60) {
+            for word in Make::WORDS.into_iter().filter(|word| *word != "constant" && *word != "null") {
+                let make = Make::of(word).unwrap();
+                let one = maker(make.clone(), Kind::Text, Some(length), 1);
+                let made = write(&one, &value);
+                proptest::prop_assert_eq!(&made, &write(&one, &value), "{}", word);
+                proptest::prop_assert!(made.chars().count() <= length.max(value.chars().count()), "{}", word);
+            }
+            let (a, b) = (maker(Make::Email, Kind::Text, None, 1), maker(Make::Email, Kind::Text, None, 2));
+            proptest::prop_assert_ne!(write(&a, &value), write(&b, &value));
+        }
+
+        #[test]
+        fn dates_move_by_so_many_days(day in 0_i64..1_000_000, days in 1_u32..400) {
+            let (year, month, date) = civil(day);
+            let maker = maker(Make::Date(days), Kind::Date, None, 1);
+            let made = write(&maker, &format!("{year:04}-{month:02}-{date:02}"));
+            let ((year, month, date), _) = ymd(made.as_bytes()).unwrap();
+            proptest::prop_assert!((number_of_day(year, month, date) - day).abs() <= i64::from(days));
+        }
     }
 }

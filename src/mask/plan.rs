@@ -286,81 +286,16 @@ impl Work<'_> {
                 continue;
             };
             let why = match &decided.decision {
-                Decision::Keep | Decision::Public => None,
                 Decision::Drop if column.not_null && !column.has_default => {
                     Some("it takes no NULL and has no default, so it cannot be dropped".to_owned())
                 }
-                Decision::Drop => None,
-                Decision::Mask(rule) => self.impossible(table, place, column, rule),
+                Decision::Keep | Decision::Public | Decision::Drop => None,
+                Decision::Mask(rule) => impossible(table, place, column, rule),
             };
             if let Some(why) = why {
                 self.say(table, place, why);
             }
         }
-    }
-
-    /// Why a rule cannot be carried out on a column.
-    fn impossible(&self, table: &Table, place: usize, column: &Column, rule: &Rule) -> Option<String> {
-        let word = rule.make.word();
-        if !fits(&rule.make, column) {
-            return Some(format!("`{word}` is nothing for the type {}", column.type_name));
-        }
-        if rule.make == Make::Null && column.not_null {
-            return Some("it takes no NULL".to_owned());
-        }
-        if let Make::Constant(value) = &rule.make {
-            if column.kind == Kind::Choice && !column.labels.contains(value) {
-                return Some(format!("it has no value `{value}`; there are {}", column.labels.join(", ")));
-            }
-            if column.length.is_some_and(|length| value.chars().count() > length) {
-                return Some(format!("`{value}` is longer than the column"));
-            }
-        }
-        let distinct_hash = rule.make == Make::Hash && table.is_unique(place);
-        let needs = if distinct_hash { 16 } else { needs(&rule.make) };
-        if column.kind == Kind::Text
-            && let Some(length) = column.length.filter(|length| *length < needs)
-        {
-            return Some(format!("`{word}` needs {needs} characters, and it has room for {length}"));
-        }
-        let alone = |columns: &Vec<usize>| {
-            let rest: Vec<usize> = columns.iter().copied().filter(|other| *other != place).collect();
-            let kept = table.uniques.iter().any(|other| other.iter().all(|column| rest.contains(column)));
-            columns.contains(&place) && !kept
-        };
-        if !is_distinct(&rule.make, rule) && rule.make != Make::Null && table.uniques.iter().any(alone) {
-            let better = match column.kind {
-                Kind::Uuid => "`uuid`",
-                Kind::Integer | Kind::Number => "`digits`",
-                _ => "`form`, `email`, `username` or `hash`",
-            };
-            return Some(format!(
-                "its values have to be unique, and those of `{word}` are not; {better} would be"
-            ));
-        }
-        for (option, other) in
-            [("per", rule.per.as_ref()), ("when", rule.when.as_ref().map(|when| &when.column))]
-        {
-            let Some(other) = other else { continue };
-            match table.column(other) {
-                None => {
-                    return Some(format!(
-                        "`{option}` names the column `{other}`, which the table does not have"
-                    ));
-                }
-                Some(at) if table.columns[at].generated => {
-                    return Some(format!("`{option}` names `{other}`, which is computed and not copied"));
-                }
-                Some(_) => {}
-            }
-        }
-        if let Make::Json { paths, .. } = &rule.make {
-            let wrong = paths.iter().find_map(|(path, _)| Path::read(path).err());
-            if wrong.is_some() {
-                return wrong;
-            }
-        }
-        None
     }
 
     fn compile(&self, index: usize, table: &Table, key: &Key) -> Masked {
@@ -399,6 +334,67 @@ impl Work<'_> {
         });
         Masked { rows, searched: searched.collect(), columns: columns.clone(), rules }
     }
+}
+
+/// Why a rule cannot be carried out on a column.
+fn impossible(table: &Table, place: usize, column: &Column, rule: &Rule) -> Option<String> {
+    let word = rule.make.word();
+    if !fits(&rule.make, column) {
+        return Some(format!("`{word}` is nothing for the type {}", column.type_name));
+    }
+    if rule.make == Make::Null && column.not_null {
+        return Some("it takes no NULL".to_owned());
+    }
+    if let Make::Constant(value) = &rule.make {
+        if column.kind == Kind::Choice && !column.labels.contains(value) {
+            return Some(format!("it has no value `{value}`; there are {}", column.labels.join(", ")));
+        }
+        if column.length.is_some_and(|length| value.chars().count() > length) {
+            return Some(format!("`{value}` is longer than the column"));
+        }
+    }
+    let distinct_hash = rule.make == Make::Hash && table.is_unique(place);
+    let needs = if distinct_hash { 16 } else { needs(&rule.make) };
+    if column.kind == Kind::Text
+        && let Some(length) = column.length.filter(|length| *length < needs)
+    {
+        return Some(format!("`{word}` needs {needs} characters, and it has room for {length}"));
+    }
+    let alone = |columns: &Vec<usize>| {
+        let rest: Vec<usize> = columns.iter().copied().filter(|other| *other != place).collect();
+        let kept = table.uniques.iter().any(|other| other.iter().all(|column| rest.contains(column)));
+        columns.contains(&place) && !kept
+    };
+    if !is_distinct(&rule.make, rule) && rule.make != Make::Null && table.uniques.iter().any(alone) {
+        let better = match column.kind {
+            Kind::Uuid => "`uuid`",
+            Kind::Integer | Kind::Number => "`digits`",
+            _ => "`form`, `email`, `username` or `hash`",
+        };
+        return Some(format!(
+            "its values have to be unique, and those of `{word}` are not; {better} would be"
+        ));
+    }
+    for (option, other) in [("per", rule.per.as_ref()), ("when", rule.when.as_ref().map(|when| &when.column))]
+    {
+        let Some(other) = other else { continue };
+        match table.column(other) {
+            None => {
+                return Some(format!("`{option}` names the column `{other}`, which the table does not have"));
+            }
+            Some(at) if table.columns[at].generated => {
+                return Some(format!("`{option}` names `{other}`, which is computed and not copied"));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Make::Json { paths, .. } = &rule.make {
+        let wrong = paths.iter().find_map(|(path, _)| Path::read(path).err());
+        if wrong.is_some() {
+            return wrong;
+        }
+    }
+    None
 }
 
 /// The columns of a table that refer to another's, each with the places of that table and column.

@@ -127,7 +127,7 @@ pub enum Make {
     Card,
     /// An address of IPv4 or IPv6 of a range for documentation or benchmarks (RFC 2544, RFC 3849).
     Network,
-    /// An address below https://example.com.
+    /// An address below `https://example.com`.
     Url,
     /// A date up to so many days before or after.
     Date(u32),

@@ -72,7 +72,7 @@ fn compile(maker: &Maker) -> Act {
                 })
                 .collect();
             Box::new(move |value, id, tools, out| {
-                document(&own, &rules, rest, value, id, &mut tools.json, out)
+                document(&own, &rules, rest, value, id, &mut tools.json, out);
             })
         }
         Make::Redact | Make::Text if maker.limits.kind == super::Kind::Json => {
@@ -98,11 +98,7 @@ fn document(
             if value.is_empty() {
                 return false;
             }
-            if maker.make == Make::Null {
-                made.extend_from_slice(b"")
-            } else {
-                maker.write(value, id, made)
-            }
+            maker.write(value, id, made);
             return true;
         }
         match (rest, scalar) {

@@ -76,7 +76,7 @@ pub enum Kind {
     Bytes,
     /// `inet` and `cidr`.
     Address,
-    /// `point` and other places, of PostGIS too.
+    /// `point` and other places, of `PostGIS` too.
     Place,
     /// An enumeration.
     Choice,

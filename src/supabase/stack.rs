@@ -109,7 +109,7 @@ impl Reader<'_> {
             let message = "`x-devenv.dotenv` is the name of a file, or true for `.env.local`".to_owned();
             self.mistake("x-devenv.dotenv", message, None);
         }
-        if members.get("masking").is_some_and(|file| !file.as_str().is_some_and(|file| !file.is_empty())) {
+        if members.get("masking").is_some_and(|file| file.as_str().is_none_or(str::is_empty)) {
             self.mistake("x-devenv.masking", "`x-devenv.masking` is the name of a file".to_owned(), None);
         }
         self.stack(members.get("supabase")?)

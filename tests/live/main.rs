@@ -26,6 +26,8 @@ mod interop;
 mod life;
 mod machine;
 mod made;
+mod mask;
+mod mask_corpus;
 mod pooled;
 mod postgres;
 mod pull;

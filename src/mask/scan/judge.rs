@@ -838,7 +838,7 @@ fn by_comment(comment: Option<&str>, context: &Context, kind: Kind, key: bool) -
     let name = Name { words, kind, context, key };
     let mut found = name.secret().or_else(|| name.direct()).filter(|found| found.tier.is_sensitive())?;
     found.sure -= 0.25;
-    found.why = "by its comment".to_owned();
+    "by its comment".clone_into(&mut found.why);
     Some(found)
 }
 

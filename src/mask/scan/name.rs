@@ -116,7 +116,8 @@ fn cut(word: &str, most: usize) -> Option<Vec<String>> {
     // The longest beginning first: `passwordhash` is no `pass` of a `wordhash`.
     for at in (2..=word.len()).rev().filter(|at| word.is_char_boundary(*at)) {
         let (head, rest) = word.split_at(at);
-        if !known(head) && !(rest.is_empty() && known(&singular(head))) {
+        let whole = known(head) || (rest.is_empty() && known(&singular(head)));
+        if !whole {
             continue;
         }
         if rest.is_empty() {

@@ -104,7 +104,7 @@ fn is_person(value: &str) -> bool {
 /// form, Britain's national insurance number by its form.
 fn is_national(value: &str) -> bool {
     let value: String =
-        value.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_uppercase();
+        value.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
     let bytes = value.as_bytes();
     let shape: String = value.chars().map(|c| if c.is_ascii_digit() { '9' } else { 'A' }).collect();
     match shape.as_str() {

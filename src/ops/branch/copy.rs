@@ -37,7 +37,7 @@ use crate::schema::quote;
 use crate::storage::protocol::Ask;
 
 /// How long a new server may take until it answers.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How many tables are carried at a time.
 const AT_ONCE: usize = 3;
@@ -446,7 +446,7 @@ impl Work<'_> {
             let mut database =
                 postgres::connect(target, PATIENCE).await.map_err(|error| failing(error, "connected to"))?;
             let ready = "SET search_path = ''; SET datestyle = 'ISO, MDY'; SET intervalstyle = 'iso_8601'; \
-                         SET session_replication_role = replica; SET synchronous_commit = off";
+                         SET synchronous_commit = off";
             database.run(ready).await.map_err(|error| failing(error, "set"))?;
             loop {
                 carried += self.table(masking, at, &mut source, &mut database).await?;
@@ -586,7 +586,7 @@ async fn roles(source: &mut Database, target: &mut Database, texts: &[&String]) 
                 || text.contains(&format!("ROLE {quoted}"))
                 || text.contains(&format!("AUTHORIZATION {quoted}"))
         };
-        if texts.iter().any(|text| named(&text)) {
+        if texts.iter().any(named) {
             let _ = writeln!(sql, "CREATE ROLE {quoted} NOLOGIN;");
         }
     }

@@ -331,7 +331,17 @@ pub async fn check(context: &Context, options: &Options, key: &Key) -> Result<Ch
 /// Problems of a policy as one failure that lists them all, each with its place in the file.
 #[must_use]
 pub fn refused(read: &Read, problems: &[Problem]) -> Failure {
-    let failures = problems.iter().map(|problem| {
+    // Of a table that the policy does not have, nothing is said column by column.
+    let whole = |problem: &Problem| {
+        problem.what == What::Undecided && !read.policy.tables.contains_key(&problem.table)
+    };
+    let first = |problem: &&Problem| {
+        !whole(problem)
+            || problems.iter().find(|other| whole(other) && other.table == problem.table) == Some(*problem)
+    };
+    let failures = problems.iter().filter(first).map(|problem| {
+        let table = Problem { column: None, ..problem.clone() };
+        let problem = if whole(problem) { &table } else { problem };
         let at = Policy::place(&read.text, &problem.table, problem.column.as_deref())
             .or_else(|| Policy::place(&read.text, &problem.table, None));
         let mut failure = Failure::new(Kind::Data, problem.to_string());
@@ -422,7 +432,9 @@ pub async fn preview(
     let found = checked.tables.iter().position(|table| table.path() == wanted || table.name == wanted);
     let Some(index) = found else {
         let names: Vec<String> = checked.tables.iter().map(Table::path).collect();
-        let near = crate::base::guess::closest(wanted, names.iter().map(String::as_str), |_| 3);
+        let bare = checked.tables.iter().map(|table| table.name.as_str());
+        let known = names.iter().map(String::as_str).chain(bare);
+        let near = crate::base::guess::closest(wanted, known, |_| 3);
         let failure = Failure::new(Kind::Usage, format!("there is no table `{wanted}`"));
         return Err(match near {
             Some(near) => failure.hint(crate::base::guess::did_you_mean(near)),
