@@ -292,10 +292,22 @@ impl Work<'_> {
                 Decision::Keep | Decision::Public | Decision::Drop => None,
                 Decision::Mask(rule) => impossible(table, place, column, rule),
             };
-            if let Some(why) = why {
+            if let Some(why) = why.or_else(|| self.lacks(index, table, &decided.decision)) {
                 self.say(table, place, why);
             }
         }
+    }
+
+    /// Why what a rule depends on is not there.
+    fn lacks(&self, index: usize, table: &Table, decision: &Decision) -> Option<String> {
+        let Decision::Mask(rule) = decision else { return None };
+        let others = [rule.per.as_ref(), rule.when.as_ref().map(|when| &when.column)];
+        let dropped = |name: &&String| {
+            let decided = table.column(name).and_then(|place| self.decided.get(&(index, place)));
+            decided.is_some_and(|decided| decided.decision == Decision::Drop)
+        };
+        let name = others.into_iter().flatten().find(dropped)?;
+        Some(format!("it depends on `{name}`, which is dropped: let that be `null` instead, or keep it"))
     }
 
     fn compile(&self, index: usize, table: &Table, key: &Key) -> Masked {

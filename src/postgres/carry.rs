@@ -46,6 +46,20 @@ impl Target {
         })
     }
 
+    /// Whether a URI asks for an encrypted connection, or leads off this machine without saying that it need not be
+    /// one (`sslmode`, PostgreSQL documentation, 34.19): this program speaks no TLS to databases.
+    #[must_use]
+    pub fn wants_encryption(uri: &str) -> bool {
+        let host = Self::read(uri).map(|target| target.host).unwrap_or_default();
+        let here = ["127.0.0.1", "localhost", "::1", "[::1]"].contains(&host.as_str());
+        let query = uri.split_once('?').map_or("", |(_, query)| query);
+        match query.split('&').find_map(|part| part.strip_prefix("sslmode=")) {
+            Some("disable" | "allow") => false,
+            Some("prefer") | None => !here,
+            Some(_) => true,
+        }
+    }
+
     /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
@@ -214,5 +228,13 @@ mod tests {
         );
         assert_eq!(target.password.reveal(), "p@ss");
         assert!(Target::read("main").is_none());
+        for (uri, wants) in [
+            ("postgres://a@127.0.0.1/b", false),
+            ("postgres://a@db.example.com/b", true),
+            ("postgres://a@db.example.com/b?sslmode=disable", false),
+            ("postgres://a@localhost/b?sslmode=require", true),
+        ] {
+            assert_eq!(Target::wants_encryption(uri), wants, "{uri}");
+        }
     }
 }

@@ -379,8 +379,8 @@ impl Work<'_> {
             Failure::new(Kind::Unhealthy, "the new server does not answer")
                 .hint("`devenv doctor` may know why")
         })?;
-        let target = address.target();
-        empty(&target).await?;
+        let target = superuser(&address.target()).await?;
+        empty(&target, &address.server.user).await?;
         // One instant of the source for the schema and for every table.
         let failed = |error| discreet(error, format!("{} cannot be read", self.source.name));
         source.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)?;
@@ -555,13 +555,38 @@ fn failing(error: postgres::Error, what: &str) -> Failure {
     discreet(error, format!("the new database cannot be {what}"))
 }
 
+/// Who may make everything in a new server: the stack's own user, or else the superuser that the image made with the
+/// same password.
+async fn superuser(target: &Target) -> Result<Target, Failure> {
+    let failed = |error| failing(error, "asked who may do what");
+    let mut database = postgres::connect(target, PATIENCE).await.map_err(failed)?;
+    let asked = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper AND rolcanlogin \
+                 ORDER BY rolname <> current_user, oid";
+    for name in database.ask(asked).await.map_err(failed)?.into_iter().flatten().flatten() {
+        if name == target.user {
+            break;
+        }
+        let admin = Target { user: name, ..target.clone() };
+        if postgres::connect(&admin, Duration::from_secs(2)).await.is_ok() {
+            return Ok(admin);
+        }
+    }
+    Ok(target.clone())
+}
+
 /// Makes the database anew, without what the image's own scripts put there: the schema comes from the source. The
-/// roles that they made stay.
-async fn empty(target: &Target) -> Result<(), Failure> {
+/// roles that they made stay, and so do the settings that they gave to the database.
+async fn empty(admin: &Target, owner: &str) -> Result<(), Failure> {
     let failed = |error| failing(error, "made");
     let mut database =
-        postgres::connect(&target.with_database("template1"), PATIENCE).await.map_err(failed)?;
-    let name = quote::name(&target.database);
+        postgres::connect(&admin.with_database("template1"), PATIENCE).await.map_err(failed)?;
+    let (name, text) = (quote::name(&admin.database), quote::text(&admin.database));
+    let asked = format!(
+        "SELECT pg_catalog.split_part(c, '=', 1), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1) \
+         FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase, \
+         pg_catalog.unnest(s.setconfig) c WHERE d.datname = {text} AND s.setrole = 0"
+    );
+    let settings = database.ask(asked).await.map_err(failed)?;
     // A worker of an extension may come back at once.
     for turn in 0..20 {
         match database.run(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await {
@@ -570,7 +595,16 @@ async fn empty(target: &Target) -> Result<(), Failure> {
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
-    database.run(format!("CREATE DATABASE {name} TEMPLATE template0")).await.map_err(failed)
+    let owner = quote::name(owner);
+    database.run(format!("CREATE DATABASE {name} TEMPLATE template0 OWNER {owner}")).await.map_err(failed)?;
+    for row in settings {
+        if let [Some(setting), Some(value)] = row.as_slice() {
+            let setting: Vec<String> = setting.split('.').map(quote::name).collect();
+            let sql = format!("ALTER DATABASE {name} SET {} = {}", setting.join("."), quote::text(value));
+            database.run(sql).await.map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Roles that the schema names and the new server does not have; nobody can log in as them.
@@ -719,6 +753,17 @@ async fn exec(engine: &Engine, container: &str, command: &Command) -> Result<(i6
     Ok((code, text(out), text(said)))
 }
 
+/// How statements begin that are about other servers.
+const ELSEWHERE: [&str; 7] = [
+    "CREATE USER MAPPING",
+    "ALTER USER MAPPING",
+    "CREATE SERVER",
+    "ALTER SERVER",
+    "CREATE FOREIGN ",
+    "ALTER FOREIGN ",
+    "GRANT ALL ON FOREIGN ",
+];
+
 /// A schema without what belongs to the source alone: how it reaches other servers, and as whom. `pg_dump` puts each
 /// statement at the beginning of a line.
 fn harmless(sql: &str) -> String {
@@ -726,7 +771,7 @@ fn harmless(sql: &str) -> String {
     let mut left_out = false;
     for line in sql.lines() {
         let begins = |words: &str| line.starts_with(words);
-        left_out |= begins("CREATE USER MAPPING") || begins("CREATE SERVER") || begins("ALTER SERVER");
+        left_out |= ELSEWHERE.iter().any(|words| begins(words));
         // psql's own, which newer versions write.
         let own = begins("\\restrict") || begins("\\unrestrict") || begins("CREATE SCHEMA public;");
         if !left_out && !own {

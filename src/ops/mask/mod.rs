@@ -83,6 +83,14 @@ pub async fn find(context: &Context, from: Option<&str>) -> Result<Source, Failu
                 .hint("write postgresql://user:password@host:port/name"));
         };
         let name = format!("{}:{}/{}", target.host, target.port, target.database);
+        if Target::wants_encryption(&address) {
+            return Err(Failure::new(
+                Kind::Unreachable,
+                format!("{name} is to be reached over TLS, which this devenv does not speak to databases"),
+            )
+            .hint("open a tunnel, such as `ssh -L 5433:localhost:5432 HOST`, and name its end here")
+            .hint("on a network that nobody listens on, `?sslmode=disable` goes without"));
+        }
         return Ok(Source { name, target, container: None });
     }
     let address = url::url(context, from, false).await?;
