@@ -45,7 +45,7 @@ const ABOUT: &str = "at on count type kind status state flag verified confirmed 
     group category prefix suffix changed updated created modified last_changed uid uuid total sum rate usage used uses \
     per class field column list setting config action event process checked check encoding priority rule strength \
     mandatory duration frequency period scope engine driver_class plugin charset color colour icon pattern mask regex \
-    queue importance url_template footer header signature_template layout locale language lang timezone";
+    queue importance url_template footer header signature_template theme style theme style layout locale language lang timezone";
 
 fn is_in(list: &str, word: &str) -> bool {
     list.split_whitespace().any(|known| known == word)
@@ -101,11 +101,17 @@ impl Context {
                 "surname firstname lastname prenom vorname nachname apellido cognome sobrenome achternaam",
             )
             || (column("birth", "date") || column("date", "birth") || one("dob birthdate birthday"));
-        let login = one("password passwd") && one("username login email");
+        let login =
+            is_in("account login identity", &last) && one("password passwd") && one("username login email");
+        // A program that asks in the name of somebody is no person.
+        let program = last == "client" && one("redirect secret scope grant uri protocol");
         let public = is_in(PUBLIC, &last);
         let organisation = is_in(ORGANISATIONS, &last) || (any(ORGANISATIONS) && !is_in(PEOPLE, &last));
-        let person = !public && (is_in(PEOPLE, &last) || (detail && any(PEOPLE)) || named || login);
+        let person =
+            !public && !program && (is_in(PEOPLE, &last) || (detail && any(PEOPLE)) || named || login);
         let credentials = last == "credential"
+            || is_in("password factor totp mfa otp", &last)
+            || (last == "code" && any("authorization auth verification reset recovery invitation mfa otp"))
             || (is_in("token secret key keypair credential", &last)
                 && (words.len() == 1 && last != "key"
                     || any(
@@ -249,6 +255,10 @@ impl Name<'_> {
         if self.pair(opens, "key") && self.head() == "key" && !self.any("public object column") {
             return found("key", 0.9);
         }
+        let pushed = self.is("auth p256dh") && self.context.has("subscription push");
+        if pushed || self.pair("hashed encrypted", "key") {
+            return found("key", 0.85);
+        }
         if self.any("psk apikey privatekey secretkey accesskey keytab authkey") && !self.any("identity") {
             return found("key", 0.9);
         }
@@ -384,6 +394,7 @@ impl Name<'_> {
             || self.pair("codice", "fiscale")
             || self.pair("insurance policy", "number no holder_number")
             || self.pair("health medical patient member", "number record card")
+            || (self.is("vat") && self.context.person)
             || (self.pair("tax taxpayer fiscal vat", "id number no code identifier identification") && !self.any("rate class category"))
             || (self.pair("license licence", "number no plate") && (self.context.person || self.any("plate")))
             || self.pair("number registration", "plate");
@@ -505,7 +516,8 @@ impl Name<'_> {
         {
             return Some(personal("name", Make::Name, 0.7, named()));
         }
-        if self.is("name nombre name_full nom naam") && table.person && !table.organisation {
+        let folded = self.pair("lower normalized normalised sort", "name") && self.words.len() == 2;
+        if (folded || self.is("name nombre nom naam")) && table.person && !table.organisation {
             return Some(personal("name", Make::Name, 0.88, format!("{} in a table of persons", named())));
         }
         if self.words.first().is_some_and(|word| word == "name")
@@ -542,8 +554,9 @@ impl Name<'_> {
                 || self.pair("house apartment building flat street", "number no nr unit")
                 || (self.is("line") && table.has("address"));
             let other = self.any("ip mac memory email web url network contract token bucket wallet server host start end \
-                source destination device port http smtp byte pool queue i2c bus physical virtual node remote bind listen \
+                source destination device port http smtp byte pool queue i2c bus physical virtual node remote bind listen wallet \
                 ethereum bitcoin blockchain deposit") && !self.any("public");
+            let other = other || table.has("wallet coin blockchain contract");
             if lines && !other && self.head() != "id" && self.head() != "name_type" {
                 if table.geography {
                     return None;
@@ -621,12 +634,16 @@ impl Name<'_> {
 
     /// What the law gives special care (GDPR, article 9), pictures, and what people say about themselves.
     fn special(&self, about: bool) -> Option<Found> {
-        if (about && !self.any("blood")) || self.key {
+        let letter = table_of_letters(self.context, self);
+        if (about && !self.any("blood") && !letter) || self.key {
             return None;
         }
         let named = || format!("named {}", self.words.join(" "));
         let table = self.context;
         let text = self.texts() || matches!(self.kind, Kind::Json | Kind::Choice);
+        if self.pair("party political", "affiliation") && text {
+            return Some(personal("special category", Make::Text, 0.75, named()));
+        }
         if self.any("religion ethnicity race_ethnicity ethnic sexuality sexual diagnosis diagnose disease allergy illness \
             disability medication biometric fingerprint_template genome dna religious caste blood hiv pregnancy psychiatric \
             symptom immunization vaccination krankheit konfession")
@@ -681,10 +698,10 @@ impl Name<'_> {
             return Some(personal("message", Make::Text, 0.7, named()));
         }
         if self.kind == Kind::Json
-            && (table.person || self.pair("identity person user profile", "data"))
-            && (self.pair("meta user profile personal identity", "data")
+            && (table.person || self.pair("identity person user profile contact customer", "data"))
+            && (self.pair("meta user profile personal identity contact customer", "data")
                 || self.any("metadata identity profile personal"))
-            && self.any("user identity profile personal raw contact")
+            && self.any("user identity profile personal raw contact customer")
         {
             return Some(personal(
                 "data about a person",
@@ -695,6 +712,11 @@ impl Name<'_> {
         }
         None
     }
+}
+
+/// The subject of a letter is part of it.
+fn table_of_letters(context: &Context, name: &Name<'_>) -> bool {
+    context.message && name.is("subject")
 }
 
 /// What a column is, by all that is known of it.

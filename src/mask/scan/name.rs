@@ -7,7 +7,7 @@ const GLUED: &str = "access account activation address admin agent alias answer 
     delivery device digest direct display district document domain driver email emergency employee encrypted expires \
     family father fax file first full gender given hash head holder home host house id identity image insurance \
     invoice ip job key last legal license line link local location log login maiden mail middle mobile mother name \
-    national new nick note number office old order other owner parent pass passphrase passport password path payment \
+    national new nick note number office old order other owner parent pass passcode passphrase passport password path payment \
     person personal phone photo picture pickup place plate poc policy post postal priv private profile province public \
     push real recovery refresh region registration remote reset residence role salt screen secret security seed serial \
     session ship shipping signature site skype social state status street sur surname tax tel telephone text time \

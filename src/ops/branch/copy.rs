@@ -389,7 +389,7 @@ impl Work<'_> {
         self.tell("copying the schema");
         let dumper = Dumper { engine, work: self, target: &address.container, instant: &instant };
         let (before, after) = tokio::join!(dumper.section("pre-data"), dumper.section("post-data"));
-        let (before, after) = (harmless(&before?), after?);
+        let (before, after) = (harmless(&before?), harmless(&after?));
         let mut database =
             postgres::connect(&target, PATIENCE).await.map_err(|error| failing(error, "connected to"))?;
         roles(source, &mut database, &[&before, &after]).await?;
