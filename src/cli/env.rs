@@ -1,13 +1,17 @@
 //! `env`: environments, one for each git branch and working tree.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::options;
 use crate::base::{Failure, Kind};
 use crate::lineage::Seconds;
-use crate::ops::environment::{Words, adopt, end, export, list, make, orphans, resolve, switch};
-use crate::ops::{Context, branch, up};
+use crate::ops::environment::{
+    Words, adopt, archive, end, export, list, make, orphans, resolve, restore, switch,
+};
+use crate::ops::{Context, branch, gateway, up};
 use crate::ui::{Table, Ui, words};
 
 /// Environments: one for each git branch, with containers, ports and data of its own
@@ -39,6 +43,8 @@ enum EnvCommand {
     Ttl(Ttl),
     Diff(Diff),
     Export(Export),
+    Archive(Archive),
+    Restore(Restore),
     Adopt(Adopt),
 }
 
@@ -216,6 +222,8 @@ impl Env {
             EnvCommand::Ttl(ttl) => ttl.run(context, ui).await,
             EnvCommand::Diff(diff) => diff.run(context, asked, ui).await,
             EnvCommand::Export(export) => export.run(&here().await?, ui).await,
+            EnvCommand::Archive(archive) => archive.run(context, asked, ui).await,
+            EnvCommand::Restore(restore) => restore.run(context, ui).await,
             EnvCommand::Adopt(adopt) => adopt.run(&here().await?, ui).await,
         }
     }
@@ -457,11 +465,15 @@ impl Switch {
             ui.note(&format!("would switch to environment {label}"));
             return Ok(());
         }
-        let ready = if self.no_up { there.clone() } else { make::ensure(there).await? };
         // What `ensure` remembers is the same.
-        if !self.no_up {
+        let ready = if self.no_up {
+            gateway::tell(there).await;
+            there.clone()
+        } else {
+            let ready = make::ensure(there).await?;
             start(&ready, ui, false).await?;
-        }
+            ready
+        };
         let chosen = if switched.pinned {
             "; the git branch means another one: `devenv env switch -` goes back"
         } else {
@@ -608,6 +620,106 @@ impl Diff {
             table.row([&difference.what, &difference.a, &difference.b].map(|text| words::harmless(text)));
         }
         ui.table(&table);
+        Ok(())
+    }
+}
+
+/// Write an environment into one file: the project's files, what is known of it, and its data
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devenv env archive qa                  into PROJECT-qa.devenv\n  devenv env archive qa /backup/qa.devenv\n\nServices go on working; the data is that of one instant. The file is readable by you alone: it\nholds what the project's files hold, passwords too. It is a tar compressed by gzip, so that\n`tar -tzf FILE` lists it. Devices and access lists of files are not kept."
+)]
+struct Archive {
+    /// The environment [default: this one]
+    name: Option<String>,
+    /// The file, which must not be there yet [default: PROJECT-NAME.devenv]
+    file: Option<PathBuf>,
+    /// Say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Archive {
+    async fn run(self, context: &Context, asked: Words<'_>, ui: &Ui) -> Result<(), Failure> {
+        let there = match &self.name {
+            Some(name) => named(context, name).await?,
+            None => resolve(context, asked).await?,
+        };
+        let label = there.standing()?.label.clone();
+        if self.dry_run {
+            ui.note(&format!("would write environment {label} into a file"));
+            return Ok(());
+        }
+        let done = archive::archive(&there, self.file.as_deref()).await?;
+        for left in &done.left_out {
+            let path = words::harmless(&left.display().to_string());
+            ui.note(&format!("not in it, as it is not below the project's folder: {path}"));
+        }
+        let file = done.file.display().to_string();
+        ui.note(&format!(
+            "environment {label} is in {}: {} of data in {}; `devenv env restore` makes one of it",
+            words::harmless(&file),
+            words::bytes(done.manifest.bytes),
+            words::bytes(done.size)
+        ));
+        if ui.wants_json() {
+            ui.json(&json!({ "version": 1, "file": file, "size": done.size, "archive": done.manifest }));
+        }
+        Ok(())
+    }
+}
+
+/// Make an environment of a file that `env archive` wrote, here or on another machine
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devenv env restore shop-qa.devenv\n  devenv env restore shop-qa.devenv --as qa-again --no-up\n\nThe file is checked to its end before anything is made. Files of the project that are not in\nthis folder are written, those that are stay. What is not let in: paths that lead out, links\nto elsewhere that something would be written through, devices."
+)]
+struct Restore {
+    /// The file
+    file: PathBuf,
+    /// What to call the environment [default: as it was called]
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<String>,
+    /// Do not start it
+    #[arg(long)]
+    no_up: bool,
+    /// Only check the file, and say what is in it
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Restore {
+    async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+        if self.dry_run {
+            let (manifest, bytes) = restore::look(context, &self.file).await?;
+            ui.note(&format!(
+                "whole: environment {} of {}, {} of data in {} volumes",
+                words::harmless(&manifest.environment),
+                words::harmless(&manifest.project),
+                words::bytes(bytes),
+                manifest.volumes.len()
+            ));
+            if ui.wants_json() {
+                ui.json(&json!({ "version": 1, "archive": manifest, "bytes": bytes }));
+            }
+            return Ok(());
+        }
+        let done = restore::restore(context, &self.file, self.name.as_deref()).await?;
+        for file in &done.written {
+            ui.note(&format!("written: {}", words::harmless(file)));
+        }
+        for file in &done.differ {
+            ui.note(&format!("left as it is, and not as in the archive: {}", words::harmless(file)));
+        }
+        let label = done.context.standing()?.label.clone();
+        start(&done.context, ui, self.no_up).await?;
+        ui.note(&format!("environment {label} is restored, with {} of data", words::bytes(done.bytes)));
+        if ui.wants_json() {
+            ui.json(&json!({
+                "version": 1, "environment": label, "name": done.context.standing()?.name, "branch": done.branch,
+                "archive": done.manifest, "written": done.written, "differ": done.differ,
+            }));
+        }
         Ok(())
     }
 }

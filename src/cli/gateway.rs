@@ -17,7 +17,7 @@ use crate::ui::{Table, Ui, words};
 /// One stable address for every environment, on this machine only
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Addresses:\n  http://SERVICE.ENVIRONMENT.PROJECT.localhost  this very environment\n  http://SERVICE.PROJECT.localhost              the project's current one\n  http://PROJECT.localhost                      its only HTTP service, or a list\nThe port stands behind where it is not 80. Browsers and curl know these names.\n\nWhat devenv made and nobody uses for four hours is stopped, unless it publishes ports.\nThe next request or connection starts it and is answered. What somebody stopped stays so.\n\nDEVENV_GATEWAY=off, or `x-devenv: {gateway: false}` in a compose file, does without."
+    after_help = "Addresses:\n  http://SERVICE.ENVIRONMENT.PROJECT.localhost  this very environment\n  http://SERVICE.PROJECT.localhost              the project's current one\n  http://PROJECT.localhost                      its only HTTP service, or a list\nThe port stands behind where it is not 80. Browsers and curl know these names.\n\nWhat devenv made and nobody uses for four hours is stopped, unless it publishes ports.\nThe next request or connection starts it and is answered. What somebody stopped stays so.\n\nA connection to a port that speaks PostgreSQL may name a branch of the data, or an environment:\nas the user `postgres.NAME`, or with `options=-c devenv.branch=NAME`.\n\nDEVENV_GATEWAY=off, or `x-devenv: {gateway: false}` in a compose file, does without."
 )]
 pub(super) struct Gateway {
     #[command(subcommand)]
@@ -32,6 +32,8 @@ enum GatewayCommand {
     Status,
     /// List what leads where
     Routes,
+    Port(Port),
+    Idle(Idle),
     TrustCa(TrustCa),
     #[command(hide = true)]
     Ask(Asked),
@@ -65,9 +67,50 @@ struct TrustCa {
     /// Change no trust store; only print how
     #[arg(long)]
     no_install: bool,
-    /// Serve no HTTPS any more
-    #[arg(long, conflicts_with = "no_install")]
+    /// Serve no HTTPS any more, and take the authority out of the trust stores that it was put into
+    #[arg(long)]
     off: bool,
+}
+
+/// Let a port of this machine lead to a service of the project's current environment
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devenv gateway port                   show all\n  devenv gateway port 5432 db           DATABASE_URL stays the same on every git branch\n  devenv gateway port 8080 api:3000/http\n  devenv gateway port 5432 --off\n\nIt is for clients that do not know *.localhost. In a compose file, for all who use it:\n  x-devenv: {gateway: {ports: {5432: db, 8080: \"api:3000/http\"}}}"
+)]
+struct Port {
+    /// The port of this machine
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    number: Option<u16>,
+    /// Where it leads; without a port, to the service's only one; without a protocol, what is usual there
+    #[arg(value_name = "SERVICE[:PORT][/http|postgres|tcp]")]
+    leads: Option<String>,
+    /// Give the port up
+    #[arg(long, requires = "number", conflicts_with = "leads")]
+    off: bool,
+}
+
+/// Say after how long without traffic environments are put to sleep
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devenv gateway idle 30m              this git branch's environment\n  devenv -e qa gateway idle never\n  devenv gateway idle 1h --project     all of this project\n  devenv gateway idle usual            what the file says, or what holds for all\n\nThe next request or connection wakes what sleeps. In a compose file:\n  x-devenv: {gateway: {idle: 30m}}\nWhat is said of one environment comes before what is said of its project, that before the\nfile, and that before what holds for all, which is four hours."
+)]
+struct Idle {
+    /// Such as `30m` or `4h`; `never`, or `usual` to take back what was said
+    #[arg(value_name = "SPAN|never|usual", value_parser = idle_or_usual)]
+    after: Sleeps,
+    /// All environments of this project
+    #[arg(long, conflicts_with = "all")]
+    project: bool,
+    /// All that devenv made and nothing else is said of
+    #[arg(long)]
+    all: bool,
+}
+
+/// None for what is usual.
+type Sleeps = Option<Span>;
+
+fn idle_or_usual(text: &str) -> Result<Sleeps, String> {
+    if text == "usual" { Ok(None) } else { idle(text).map(Some) }
 }
 
 /// Says one line to the gateway
@@ -109,7 +152,28 @@ impl Gateway {
             }
             GatewayCommand::Status => show(ui, &gateway::existing(context).await?.status().await?),
             GatewayCommand::Routes => routes(context, ui).await?,
-            GatewayCommand::TrustCa(trust) if trust.off => show(ui, &gateway::distrust(context).await?),
+            GatewayCommand::Port(Port { number: None, .. }) => {
+                show(ui, &gateway::existing(context).await?.status().await?);
+            }
+            GatewayCommand::Port(Port { number: Some(port), leads: None, off: false }) => {
+                return Err(Failure::new(Kind::Usage, format!("where is port {port} to lead?")).hint(
+                    format!("`devenv gateway port {port} SERVICE`, or `devenv gateway port {port} --off`"),
+                ));
+            }
+            GatewayCommand::Port(Port { number: Some(port), leads, .. }) => {
+                show(ui, &gateway::port(context, port, leads.as_deref()).await?);
+            }
+            GatewayCommand::Idle(idle) => {
+                let whose = match () {
+                    () if idle.all => gateway::Whose::All,
+                    () if idle.project => gateway::Whose::Project,
+                    () => gateway::Whose::Environment,
+                };
+                show(ui, &gateway::idle(context, whose, idle.after).await?);
+            }
+            GatewayCommand::TrustCa(trust) if trust.off => {
+                distrusted(ui, &gateway::distrust(context, !trust.no_install).await?);
+            }
             GatewayCommand::TrustCa(trust) => {
                 trusted(ui, &gateway::trust(context, !trust.no_install).await?);
             }
@@ -180,34 +244,57 @@ fn show(ui: &Ui, status: &Status) {
 
 fn trusted(ui: &Ui, trust: &gateway::Trust) {
     if ui.wants_json() {
-        let by_hand: Vec<_> = trust
-            .by_hand
-            .iter()
-            .map(|(store, why, command)| json!({ "store": store, "why": why, "command": command }))
-            .collect();
         ui.json(&json!({
-            "version": 1, "certificate": trust.certificate, "installed": trust.installed, "by_hand": by_hand,
-            "gateway": trust.status,
+            "version": 1, "certificate": trust.certificate, "installed": trust.installed,
+            "by_hand": by_hand(&trust.by_hand), "gateway": trust.status,
         }));
         return;
     }
     for store in &trust.installed {
         ui.note(&format!("trusted by {}", words::harmless(store)));
     }
-    for (store, why, _) in &trust.by_hand {
-        ui.note(&format!("not in {}: {}", words::harmless(store), words::harmless(why)));
-    }
-    if !trust.by_hand.is_empty() {
-        ui.note("by hand:");
-    }
-    for (_, _, command) in &trust.by_hand {
-        ui.line(command);
-    }
+    told_by_hand(ui, "not in", &trust.by_hand);
     ui.note(&format!(
         "for other programs: NODE_EXTRA_CA_CERTS or SSL_CERT_FILE={}",
         trust.certificate.display()
     ));
     show(ui, &trust.status);
+}
+
+fn distrusted(ui: &Ui, done: &gateway::Distrust) {
+    if ui.wants_json() {
+        ui.json(&json!({
+            "version": 1, "removed": done.removed, "by_hand": by_hand(&done.by_hand), "gateway": done.status,
+        }));
+        return;
+    }
+    for store in &done.removed {
+        ui.note(&format!("not trusted any more by {}", words::harmless(store)));
+    }
+    told_by_hand(ui, "still in", &done.by_hand);
+    if let Some(status) = &done.status {
+        show(ui, status);
+    }
+}
+
+/// Stores, why nothing was done to them, and what to type.
+type ByHand = [(String, String, String)];
+
+fn by_hand(stores: &ByHand) -> Vec<serde_json::Value> {
+    let one = |(store, why, command): &(String, String, String)| json!({ "store": store, "why": why, "command": command });
+    stores.iter().map(one).collect()
+}
+
+fn told_by_hand(ui: &Ui, how: &str, stores: &ByHand) {
+    for (store, why, _) in stores {
+        ui.note(&format!("{how} {}: {}", words::harmless(store), words::harmless(why)));
+    }
+    if !stores.is_empty() {
+        ui.note("by hand:");
+    }
+    for (_, _, command) in stores {
+        ui.line(command);
+    }
 }
 
 async fn routes(context: &Context, ui: &Ui) -> Result<(), Failure> {

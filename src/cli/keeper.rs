@@ -39,7 +39,7 @@ enum Act {
         #[arg(long)]
         size: Option<u64>,
         /// Its file system, when it is made
-        #[arg(long, value_parser = driver, default_value = "btrfs")]
+        #[arg(long, value_parser = driver, default_value = "reflink")]
         driver: Driver,
         /// The pool that it has to be
         #[arg(long)]

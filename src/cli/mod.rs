@@ -311,7 +311,9 @@ impl Command {
 impl Command {
     /// Whether it works on what an environment has; `up` makes one.
     fn needs_environment(&self) -> bool {
-        self.follows_git() && !matches!(self, Self::Up(_) | Self::Gc(_) | Self::Build(_) | Self::Pull(_))
+        let does_without =
+            matches!(self, Self::Up(_) | Self::Gc(_) | Self::Build(_) | Self::Pull(_) | Self::Gateway(_));
+        self.follows_git() && !does_without
     }
 }
 

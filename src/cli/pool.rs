@@ -15,7 +15,7 @@ use crate::ui::{Table, Ui, words};
 /// The place that holds the data of all branches
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The pool makes itself on first use, on the best driver that the engine allows:\n  btrfs    snapshots at one instant, whatever the size\n  reflink  files that share their blocks (XFS)\n  copy     byte by byte; works everywhere"
+    after_help = "The pool makes itself on first use, on the best driver that the engine allows:\n  reflink  files that share their blocks (XFS)\n  btrfs    snapshots of the file system\n  copy     byte by byte; works everywhere"
 )]
 pub(super) struct Pool {
     #[command(subcommand)]
@@ -47,8 +47,8 @@ struct Create {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum DriverWord {
-    Btrfs,
     Reflink,
+    Btrfs,
     Copy,
 }
 
@@ -120,7 +120,7 @@ fn show(ui: &Ui, context: &Context, status: &Status) {
     }
     let mut table = Table::new(&["WHAT", "IS"]);
     let how = match status.driver {
-        Driver::Btrfs => "btrfs: snapshots at one instant",
+        Driver::Btrfs => "btrfs: snapshots of the file system",
         Driver::Reflink => "reflink: files that share their blocks (XFS)",
         Driver::Copy => "copy: byte by byte",
     };

@@ -9,6 +9,7 @@ use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt;
+use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
 use super::Engine;
@@ -106,6 +107,28 @@ impl Engine {
         let found = self.docker.get_container_archive_info(container, Some(options)).await;
         let target = found.doing("look into a container")?.link_target;
         Ok(if target.is_empty() { path.to_owned() } else { target })
+    }
+}
+
+impl Engine {
+    /// What is below a path of a container, as a tar: `PATH/…` by the last part of the path.
+    pub fn download(&self, container: &str, path: &str) -> impl AsyncRead + Send + Unpin + 'static {
+        let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let bytes = self.patient.download_from_container(container, Some(options));
+        StreamReader::new(Box::pin(bytes.map_err(io::Error::other)))
+    }
+
+    /// Unpacks a tar below a path of a container.
+    pub async fn upload(
+        &self,
+        container: &str,
+        path: &str,
+        tar: impl AsyncRead + Send + 'static,
+    ) -> Result<(), Error> {
+        let options = UploadToContainerOptionsBuilder::default().path(path).build();
+        let body = bollard::body_try_stream(ReaderStream::with_capacity(tar, 64 * 1024));
+        let sent = self.patient.upload_to_container(container, Some(options), body).await;
+        sent.doing("copy into a container")
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Memory {
     pub https_port: Option<u16>,
     /// The current environment of each project.
     pub current: BTreeMap<String, String>,
+    /// The branch of the data that an environment works on.
+    pub branches: BTreeMap<Place, String>,
     /// Ports of this machine that lead to a service of a project's current environment.
     pub ports: BTreeMap<u16, Fixed>,
     /// What puts environments to sleep.
@@ -48,6 +50,18 @@ pub struct Fixed {
     pub container_port: u16,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// Whether the project's compose file says so, which may say otherwise the next time.
+    #[serde(default)]
+    pub declared: bool,
+}
+
+impl Fixed {
+    /// Whether it leads to the same, whoever said so.
+    #[must_use]
+    pub fn leads_as(&self, other: &Self) -> bool {
+        (&self.project, &self.service, self.container_port, self.protocol)
+            == (&other.project, &other.service, other.container_port, other.protocol)
+    }
 }
 
 /// What is spoken on a port.
@@ -72,6 +86,8 @@ pub struct Idle {
     pub projects: BTreeMap<String, Span>,
     /// For one environment.
     pub places: BTreeMap<Place, Span>,
+    /// For a project, by its compose file.
+    pub declared: BTreeMap<String, Span>,
 }
 
 /// A span without traffic.
@@ -85,16 +101,52 @@ pub enum Span {
 }
 
 impl Idle {
-    /// What was said of an environment or its project, nearest first; none when nothing was.
+    /// What was said of an environment or its project, nearest first, and what its file says last; none when nothing
+    /// was.
     #[must_use]
     pub fn said(&self, place: &Place) -> Option<Span> {
-        self.places.get(place).or_else(|| self.projects.get(&place.project)).copied()
+        let of = |map: &BTreeMap<String, Span>| map.get(&place.project).copied();
+        self.places.get(place).copied().or_else(|| of(&self.projects)).or_else(|| of(&self.declared))
     }
 
     /// What holds for all of which nothing was said.
     #[must_use]
     pub fn usual(&self) -> Span {
         self.usual.unwrap_or(Span::Seconds(IDLE))
+    }
+}
+
+impl Memory {
+    /// Takes what a project's compose file says, in the place of what it said before. Gives the ports that lead to
+    /// something else already, which they go on doing, and where to.
+    pub fn declare(
+        &mut self,
+        project: &str,
+        idle: Option<Span>,
+        ports: BTreeMap<u16, Fixed>,
+    ) -> BTreeMap<u16, Fixed> {
+        match idle {
+            Some(idle) => drop(self.idle.declared.insert(project.to_owned(), idle)),
+            None => drop(self.idle.declared.remove(project)),
+        }
+        self.ports.retain(|_, fixed| !fixed.declared || fixed.project != project);
+        let mut taken = BTreeMap::new();
+        for (port, leads) in ports {
+            match self.ports.get(&port) {
+                Some(other) if !other.leads_as(&leads) => drop(taken.insert(port, other.clone())),
+                Some(_) => {}
+                None => drop(self.ports.insert(port, Fixed { declared: true, ..leads })),
+            }
+        }
+        taken
+    }
+
+    /// Nothing is remembered of a place any more.
+    pub fn forget(&mut self, place: &Place) {
+        self.current.retain(|project, current| *project != place.project || *current != place.environment);
+        self.branches.remove(place);
+        self.idle.places.remove(place);
+        self.asleep.remove(place);
     }
 }
 
@@ -152,6 +204,7 @@ mod tests {
             service: "db".to_owned(),
             container_port: 5432,
             protocol: Protocol::Postgres,
+            declared: false,
         };
         memory.ports.insert(5432, fixed);
         memory.asleep.insert(Place::new("shop", "feat"), Asleep { containers: ["a".to_owned()].into() });
@@ -162,6 +215,48 @@ mod tests {
         assert_eq!(memory.idle.said(&Place::new("shop", "main")), Some(Span::Never));
         assert_eq!(memory.idle.said(&Place::new("shop", "x")), None);
         assert_eq!(memory.idle.usual(), Span::Seconds(5));
+    }
+
+    #[test]
+    fn a_file_says_what_holds_until_it_says_otherwise() {
+        let leads = |project: &str, service: &str| Fixed {
+            project: project.to_owned(),
+            service: service.to_owned(),
+            container_port: 80,
+            protocol: Protocol::Http,
+            declared: false,
+        };
+        let mut memory = Memory::default();
+        memory.ports.insert(1, leads("blog", "web"));
+        memory.ports.insert(2, leads("shop", "web"));
+        let place = Place::new("shop", "main");
+        let wanted = [(1, leads("shop", "web")), (2, leads("shop", "web")), (3, leads("shop", "api"))];
+        let taken = memory.declare("shop", Some(Span::Seconds(60)), wanted.into());
+        assert_eq!(taken, BTreeMap::from([(1, leads("blog", "web"))]), "another project's stays");
+        assert!(!memory.ports[&2].declared, "what was asked for by hand stays so");
+        assert_eq!(memory.ports[&3], Fixed { declared: true, ..leads("shop", "api") });
+        assert_eq!(memory.idle.said(&place), Some(Span::Seconds(60)));
+        memory.idle.projects.insert("shop".to_owned(), Span::Never);
+        assert_eq!(memory.idle.said(&place), Some(Span::Never), "a command comes before a file");
+        assert_eq!(memory.declare("shop", None, BTreeMap::new()), BTreeMap::new());
+        assert!(memory.ports.keys().eq([&1, &2]) && memory.idle.declared.is_empty());
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_and_nothing_else() {
+        let mut memory = Memory::default();
+        let (main, feat) = (Place::new("shop", "main"), Place::new("shop", "feat"));
+        memory.current.insert("shop".to_owned(), "feat".to_owned());
+        for place in [&main, &feat] {
+            memory.branches.insert(place.clone(), "data".to_owned());
+            memory.asleep.insert(place.clone(), Asleep::default());
+            memory.idle.places.insert(place.clone(), Span::Never);
+        }
+        memory.forget(&main);
+        assert_eq!(memory.current["shop"], "feat");
+        assert!(memory.branches.keys().eq([&feat]) && memory.idle.places.keys().eq([&feat]));
+        memory.forget(&feat);
+        assert_eq!(memory, Memory::default());
     }
 
     #[test]

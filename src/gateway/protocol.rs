@@ -9,7 +9,7 @@ use super::memory::{Fixed, Protocol, Span};
 use crate::talk;
 
 /// The version of this protocol and of what is remembered; a gateway of an older one is replaced.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One question.
 pub type Request = talk::Request<Ask>;
@@ -28,12 +28,37 @@ pub enum Ask {
         /// The environment, as a label; none to say nothing of it any more.
         environment: Option<String>,
     },
+    /// An environment works on this branch of the data from now on.
+    Branch {
+        /// The project, as a label.
+        project: String,
+        /// The environment, as a label.
+        environment: String,
+        /// The branch; none where its data is not in branches.
+        branch: Option<String>,
+    },
+    /// An environment is gone: nothing is remembered of it.
+    Forget {
+        /// The project, as a label.
+        project: String,
+        /// The environment, as a label.
+        environment: String,
+    },
     /// A port of this machine leads to a service of the project's current environment.
     Port {
         /// The port.
         port: u16,
         /// Where it leads; none to give it up.
         leads: Option<Fixed>,
+    },
+    /// What a project's compose file says of its ports and its idle span, in the place of what it said before.
+    Declared {
+        /// The project, as a label.
+        project: String,
+        /// After how long without traffic its environments sleep; none where it says nothing.
+        idle: Option<Span>,
+        /// Ports of this machine, and where they lead.
+        ports: BTreeMap<u16, Fixed>,
     },
     /// Environments sleep after so long without traffic.
     Idle {
@@ -130,8 +155,14 @@ pub struct Port {
     pub project: String,
     /// The service.
     pub service: String,
+    /// The container's port.
+    #[serde(default)]
+    pub container_port: u16,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// Whether the project's compose file says so.
+    #[serde(default)]
+    pub declared: bool,
     /// Why it is not listened on; none when it is.
     pub trouble: Option<String>,
 }
@@ -145,8 +176,14 @@ pub struct Environment {
     pub environment: String,
     /// Whether it is the project's current one.
     pub current: bool,
+    /// Whether devenv made it.
+    #[serde(default)]
+    pub ours: bool,
     /// `awake`, `asleep`, `waking`, `stopped`.
     pub state: String,
+    /// Whether it was said that it never sleeps.
+    #[serde(default)]
+    pub stays_awake: bool,
     /// Connections that are open.
     pub open: usize,
     /// Seconds since it last had traffic.

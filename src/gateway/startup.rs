@@ -3,8 +3,6 @@
 //! Formats: PostgreSQL documentation, "Message Formats" (`StartupMessage`, `SSLRequest`, `GSSENCRequest`,
 //! `CancelRequest`, `BackendKeyData`, `ErrorResponse`) and "Message Flow".
 
-use super::name;
-
 /// The longest first message that a server takes (PostgreSQL, `MAX_STARTUP_PACKET_LENGTH`).
 pub const LONGEST: usize = 10_000;
 
@@ -82,8 +80,8 @@ fn pairs(mut rest: &[u8]) -> Result<Vec<Pair>, Malformed> {
 pub enum Wish {
     /// The current environment.
     Current,
-    /// The environment of this name, as a label.
-    Environment(String),
+    /// The environment that is called so, or works on the branch that is.
+    Named(String),
 }
 
 impl Session {
@@ -93,7 +91,7 @@ impl Session {
     pub fn take_wish(&mut self, is_environment: impl Fn(&str) -> bool) -> Wish {
         let mut wish = Wish::Current;
         let mut named = |value: &[u8]| {
-            wish = Wish::Environment(name::label(&String::from_utf8_lossy(value)));
+            wish = Wish::Named(String::from_utf8_lossy(value).into_owned());
         };
         self.parameters.retain(|(key, value)| {
             if key == PARAMETER.as_bytes() {
@@ -116,15 +114,16 @@ impl Session {
             if key != b"user" {
                 continue;
             }
-            let Some(dot) = value.iter().rposition(|byte| *byte == b'.') else { continue };
-            let behind = name::label(&String::from_utf8_lossy(&value[dot + 1..]));
+            let mut dots = (0..value.len()).filter(|at| value[*at] == b'.');
+            let behind = |dot: usize| String::from_utf8_lossy(&value[dot + 1..]).into_owned();
             // Nobody is called `postgres.something`, so a mistyped name is told instead of passed on.
-            if is_environment(&behind) || &value[..dot] == b"postgres" {
+            let is_meant = |dot: &usize| &value[..*dot] == b"postgres" || is_environment(&behind(*dot));
+            if let Some(dot) = dots.find(is_meant) {
+                if wish == Wish::Current {
+                    wish = Wish::Named(behind(dot));
+                }
                 // Without a database, the server takes the user's name for one: the short one.
                 value.truncate(dot);
-                if wish == Wish::Current {
-                    wish = Wish::Environment(behind);
-                }
             }
         }
         wish
@@ -299,7 +298,7 @@ mod tests {
     }
 
     fn named(name: &str) -> Wish {
-        Wish::Environment(name.to_owned())
+        Wish::Named(name.to_owned())
     }
 
     #[test]
@@ -310,7 +309,7 @@ mod tests {
         assert_eq!(found, (named("feat-login"), session(&plain)));
         let found =
             wish(&[("user", "postgres"), ("database", "app"), ("options", "-c devenv.branch=feat/login")]);
-        assert_eq!(found, (named("feat-login"), session(&plain)));
+        assert_eq!(found, (named("feat/login"), session(&plain)));
         let found = wish(&[("user", "postgres"), ("database", "app"), ("devenv.branch", "other")]);
         assert_eq!(found, (named("other"), session(&plain)));
     }
@@ -322,7 +321,7 @@ mod tests {
             ("-cdevenv.branch=x", "", "x"),
             ("--devenv.branch=x\t -c  search_path=a\\ b", "-c search_path=a\\ b", "x"),
             ("-c devenv.branch=a -c devenv.branch=b", "", "b"),
-            ("-c devenv.branch=two\\ words", "", "two-words"),
+            ("-c devenv.branch=two\\ words", "", "two words"),
         ] {
             let (found, session) = wish(&[("user", "u"), ("options", options)]);
             assert_eq!(found, named(name), "{options}");
@@ -340,6 +339,7 @@ mod tests {
         assert_eq!(wish(&dotted), (Wish::Current, session(&dotted)));
         assert_eq!(wish(&[("user", "jane.feat-login")]), (named("feat-login"), session(&[("user", "jane")])));
         assert_eq!(wish(&[("user", "postgres.typo")]).0, named("typo"));
+        assert_eq!(wish(&[("user", "postgres.v1.2")]), (named("v1.2"), session(&[("user", "postgres")])));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::Memory;
 use super::name::{self, Asked};
+use crate::base::ports::USUAL_FOR_HTTP;
 
 /// An environment of a project, both as labels of a host name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,15 +113,11 @@ pub struct Container {
     pub needs: Vec<(String, Condition)>,
 }
 
-/// Ports that speak HTTP more often than not, likeliest first.
-const WELL_KNOWN: [u16; 14] =
-    [80, 3000, 5173, 8000, 8080, 4000, 4200, 5000, 8081, 8888, 9000, 9090, 4321, 1313];
-
 impl Container {
     /// The port that speaks HTTP: the one it says, else its only one, else a well-known one, else the lowest.
     #[must_use]
     pub fn http_port(&self) -> Option<u16> {
-        let known = || WELL_KNOWN.into_iter().find(|port| self.ports.contains(port));
+        let known = || USUAL_FOR_HTTP.into_iter().find(|port| self.ports.contains(port));
         self.http.or_else(|| match self.ports.as_slice() {
             [only] => Some(*only),
             ports => known().or_else(|| ports.iter().min().copied()),
@@ -130,7 +127,7 @@ impl Container {
     /// Whether a browser may find something there: it says so, or has a port on which that is usual.
     #[must_use]
     pub fn speaks_http(&self) -> bool {
-        self.http.is_some() || self.ports.iter().any(|port| WELL_KNOWN.contains(port))
+        self.http.is_some() || self.ports.iter().any(|port| USUAL_FOR_HTTP.contains(port))
     }
 }
 
@@ -229,6 +226,28 @@ impl Table {
             [only] => Some((*only).to_owned()),
             all => all.iter().find(|name| **name == "main").map(|name| (*name).to_owned()),
         }
+    }
+
+    /// The environment of a project that a name in a connection means: the one that works on the branch of the data
+    /// that is called so, else the one that is called so itself, else what either becomes as a label.
+    #[must_use]
+    pub fn named(&self, project: &str, text: &str, memory: &Memory) -> Option<String> {
+        let all = self.environments(project);
+        let current = self.current(project, memory);
+        let label = name::label(text);
+        let on = |environment: &str, wanted: &dyn Fn(&str) -> bool| {
+            memory.branches.get(&Place::new(project, environment)).is_some_and(|branch| wanted(branch))
+        };
+        let ways: [&dyn Fn(&str) -> bool; 4] = [
+            &|environment| on(environment, &|branch| branch == text),
+            &|environment| environment == text,
+            &|environment| environment == label,
+            &|environment| on(environment, &|branch| name::label(branch) == label),
+        ];
+        // Of several, the one that is called so too, then the current one.
+        let foremost = |it: &&str| (*it != text && *it != label, current.as_deref() != Some(*it));
+        let found = ways.iter().find_map(|way| all.iter().copied().filter(|it| way(it)).min_by_key(foremost));
+        found.map(str::to_owned)
     }
 
     /// What a host name leads to.
@@ -436,6 +455,26 @@ pub(super) mod tests {
 
     fn service(project: &str, environment: &str, service: &str) -> Found {
         Found::Service(Place::new(project, environment), service.to_owned())
+    }
+
+    #[test]
+    fn a_connection_names_a_branch_or_an_environment() {
+        let mut memory = Memory::default();
+        let named = |text: &str, memory: &Memory| shop().named("shop", text, memory);
+        let (main, feat) = (Some("main".to_owned()), Some("feat".to_owned()));
+        assert_eq!(named("feat", &memory), feat);
+        assert_eq!(named("Feat", &memory), feat, "as a label");
+        assert_eq!(named("fix/login", &memory), None);
+        memory.branches.insert(Place::new("shop", "main"), "fix/login".to_owned());
+        assert_eq!(named("fix/login", &memory), main);
+        assert_eq!(named("fix-login", &memory), main, "as a label");
+        assert_eq!(named("main", &memory), main, "itself, as nobody works on a branch of that name");
+        memory.branches.insert(Place::new("shop", "main"), "feat".to_owned());
+        assert_eq!(named("feat", &memory), main, "who works on it comes before who is called so");
+        memory.branches.insert(Place::new("shop", "feat"), "feat".to_owned());
+        assert_eq!(named("feat", &memory), feat, "but not before who is both");
+        memory.branches.insert(Place::new("blog", "main"), "else".to_owned());
+        assert_eq!(named("else", &memory), None, "another project's");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Branches and snapshots as records: who descends from whom, what they are called, when they end. Pure: it is
 //! handed the records and the time, and answers what is to be frozen, copied, kept or taken away.
 
+pub mod archive;
 pub mod changes;
 pub mod delete;
 pub mod difference;

@@ -138,9 +138,27 @@ pub enum Store {
         file: PathBuf,
         /// What has to be run afterwards.
         program: &'static str,
+        /// What it is told when a certificate was taken away.
+        afresh: &'static [&'static str],
     },
     /// A database of Chromium or Firefox (NSS).
     Nss(PathBuf),
+}
+
+/// What came of taking a certificate away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Gone,
+    /// It was not there.
+    NotThere,
+    /// What has its name there is another one, as of another user, and stays.
+    Another,
+}
+
+/// The certificates in a PEM file, without line ends: programs break lines as they like.
+fn bodies(pem: &str) -> String {
+    pem.split_whitespace().collect()
 }
 
 impl Store {
@@ -159,7 +177,7 @@ impl Store {
         use crate::base::shell::argument;
         let word = |path: &Path| argument(&path.to_string_lossy());
         match self {
-            Self::System { file, program } => {
+            Self::System { file, program, .. } => {
                 format!("sudo install -m 644 {} {} && sudo {program}", word(certificate), word(file))
             }
             Self::Nss(folder) => format!(
@@ -171,10 +189,64 @@ impl Store {
         }
     }
 
+    /// What a person types to take it away again, in a shell.
+    #[must_use]
+    pub fn by_hand_away(&self) -> String {
+        use crate::base::shell::argument;
+        match self {
+            Self::System { file, program, afresh } => {
+                let words = [&[*program], *afresh].concat().join(" ");
+                format!("sudo rm {} && sudo {words}", argument(&file.to_string_lossy()))
+            }
+            Self::Nss(folder) => format!(
+                "certutil -d {} -D -n {}  # of the package libnss3-tools",
+                argument(&format!("sql:{}", folder.display())),
+                argument(NAME),
+            ),
+        }
+    }
+
+    /// Takes the certificate away, if it is the one that is there.
+    pub async fn remove(&self, programs: &Programs, certificate: &Path) -> Result<Removal, MachineError> {
+        let cannot = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| MachineError::Io { doing, path, source }
+        };
+        let own = fs::read_to_string(certificate).map_err(cannot("cannot read", certificate))?;
+        match self {
+            Self::System { file, program, afresh } => {
+                match fs::read_to_string(file) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removal::NotThere),
+                    Err(error) => return Err(cannot("cannot read", file)(error)),
+                    Ok(there) if bodies(&there) != bodies(&own) => return Ok(Removal::Another),
+                    Ok(_) => {}
+                }
+                // What was read from it stays trusted unless somebody reads anew.
+                programs.command(program)?;
+                fs::remove_file(file).map_err(cannot("cannot remove", file))?;
+                programs.output(program, afresh, PATIENCE).await?;
+                Ok(Removal::Gone)
+            }
+            Self::Nss(folder) => {
+                let database = format!("sql:{}", folder.display());
+                let look = ["-d", &database, "-L", "-n", NAME, "-a"];
+                match programs.output("certutil", &look, PATIENCE).await {
+                    // It knows no such name.
+                    Err(MachineError::ProgramFailed { .. }) => return Ok(Removal::NotThere),
+                    Err(error) => return Err(error),
+                    Ok(there) if !bodies(&there).contains(&bodies(&own)) => return Ok(Removal::Another),
+                    Ok(_) => {}
+                }
+                programs.output("certutil", &["-d", &database, "-D", "-n", NAME], PATIENCE).await?;
+                Ok(Removal::Gone)
+            }
+        }
+    }
+
     /// Puts the certificate there.
     pub async fn install(&self, programs: &Programs, certificate: &Path) -> Result<(), MachineError> {
         match self {
-            Self::System { file, program } => {
+            Self::System { file, program, .. } => {
                 // Nothing is copied that nobody would read.
                 programs.command(program)?;
                 let io = |source| MachineError::Io { doing: "cannot write", path: file.clone(), source };
@@ -196,14 +268,17 @@ impl Store {
 pub fn stores(home: Option<&Path>) -> Vec<Store> {
     let system = [
         // Debian: update-ca-certificates(8).
-        ("/usr/local/share/ca-certificates", "devenv-local.crt", "update-ca-certificates"),
+        ("/usr/local/share/ca-certificates", "devenv-local.crt", "update-ca-certificates", &["--fresh"][..]),
         // Fedora and its like: update-ca-trust(8).
-        ("/etc/pki/ca-trust/source/anchors", "devenv-local.pem", "update-ca-trust"),
+        ("/etc/pki/ca-trust/source/anchors", "devenv-local.pem", "update-ca-trust", &[]),
     ];
     let mut found: Vec<Store> = system
         .into_iter()
         .filter(|(folder, ..)| Path::new(folder).is_dir())
-        .map(|(folder, name, program)| Store::System { file: Path::new(folder).join(name), program })
+        .map(|(folder, name, program, afresh)| {
+            let file = Path::new(folder).join(name);
+            Store::System { file, program, afresh }
+        })
         .collect();
     let Some(home) = home else { return found };
     let has_database = |folder: &PathBuf| folder.join("cert9.db").is_file();
@@ -237,6 +312,55 @@ mod tests {
         let leaf = made.sign(&["localhost".to_owned(), "*.shop.localhost".to_owned()], now).unwrap();
         assert_eq!(leaf.chain.matches("BEGIN CERTIFICATE").count(), 2);
         assert!(!leaf.key.is_empty());
+    }
+
+    /// Programs of which only these are there, as scripts of the shell.
+    fn programs(folder: &Path, scripts: &[(&str, &str)]) -> Programs {
+        for (name, script) in scripts {
+            fs::write(folder.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", folder.display());
+        Programs::new(Some(path.as_ref()), Vec::new())
+    }
+
+    #[tokio::test]
+    async fn the_system_loses_what_it_was_given_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (said, file) = (folder.path().join("said"), folder.path().join("devenv-local.crt"));
+        let script = format!("echo \"read anew $*\" >> {}", said.display());
+        let programs = programs(folder.path(), &[("dvt-read-anew", &script)]);
+        let authority = Authority::open(&folder.path().join("a"), 1_800_000_000).unwrap();
+        let other = Authority::open(&folder.path().join("b"), 1_800_000_000).unwrap();
+        let store = Store::System { file: file.clone(), program: "dvt-read-anew", afresh: &["--fresh"] };
+        assert_eq!(store.remove(&programs, &authority.file).await.unwrap(), Removal::NotThere);
+        store.install(&programs, &authority.file).await.unwrap();
+        assert_eq!(store.remove(&programs, &other.file).await.unwrap(), Removal::Another);
+        assert!(file.exists(), "another user's");
+        assert_eq!(store.remove(&programs, &authority.file).await.unwrap(), Removal::Gone);
+        assert!(!file.exists());
+        assert_eq!(fs::read_to_string(said).unwrap(), "read anew \nread anew --fresh\n");
+    }
+
+    #[tokio::test]
+    async fn a_browser_loses_what_it_was_given_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("kept");
+        // As certutil(1) does: `-A … -i FILE`, `-L` fails where there is nothing, `-D` forgets.
+        let script = format!(
+            "case $3 in -A) cp \"$9\" {0};; -L) sed 's/$/\\r/' {0};; -D) rm {0};; esac",
+            kept.display()
+        );
+        let programs = programs(folder.path(), &[("certutil", &script)]);
+        let authority = Authority::open(&folder.path().join("a"), 1_800_000_000).unwrap();
+        let other = Authority::open(&folder.path().join("b"), 1_800_000_000).unwrap();
+        let store = Store::Nss(folder.path().join("nssdb"));
+        assert_eq!(store.remove(&programs, &authority.file).await.unwrap(), Removal::NotThere);
+        store.install(&programs, &authority.file).await.unwrap();
+        assert!(kept.exists());
+        assert_eq!(store.remove(&programs, &other.file).await.unwrap(), Removal::Another);
+        assert_eq!(store.remove(&programs, &authority.file).await.unwrap(), Removal::Gone);
+        assert!(!kept.exists());
     }
 
     #[test]

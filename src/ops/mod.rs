@@ -18,7 +18,11 @@ pub mod init;
 mod inputs;
 pub mod lock;
 pub mod look;
+<<<<<<< HEAD
 pub mod mask;
+=======
+mod memory;
+>>>>>>> main
 pub mod modules;
 pub mod official;
 pub mod place;
@@ -291,6 +295,18 @@ impl Context {
             }
             None => None,
         };
+        let gateway = crate::plan::gateway::read(&project).err().into_iter().flatten();
+        let mistakes = gateway.chain(crate::plan::memory::read(&project).err().into_iter().flatten());
+        let told: Vec<Failure> = mistakes
+            .map(|mistake| {
+                let mut failure = Failure::new(Kind::Files, mistake.why);
+                failure.places.extend(places.at(&mistake.path));
+                failure
+            })
+            .collect();
+        if !told.is_empty() {
+            return Err(Failure::all(told));
+        }
         // The label names them only when they were chosen.
         let env_files = if self.choice.env_files.is_empty() { Vec::new() } else { env_files };
         Ok(Subject { project, files, env_files, stack, uses })

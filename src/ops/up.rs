@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::apply::{Outcome, Perform, Times, apply};
 use super::database::Skip;
-use super::{Context, Subject, branch, explain, failures, gateway, observe};
+use super::{Context, Subject, branch, explain, failures, gateway, memory, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
@@ -112,11 +112,14 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     if let Some(gateway) = running.as_ref().filter(|_| !plan.is_empty()) {
         gateway::release(context, gateway, &subject.project.name).await;
     }
+    memory::make_room(context, &engine, &subject, &observed, &plan, running.as_ref()).await?;
     let gateway = gateway::ensure(context, &engine, &subject.project, running);
     let (times, gateway) = tokio::join!(apply(&plan, &hands, &context.events), gateway);
     let times = times?;
-    if let (Some(gateway), Some((project, environment))) = (gateway, gateway::place(context)) {
-        gateway::announce(context, &gateway, &project, &environment).await;
+    if let Some(gateway) = gateway {
+        let branch = branch::current_name(context, &engine, subject.clone()).await;
+        gateway::announce(context, &gateway, branch.as_deref()).await;
+        gateway::declare(context, &gateway, &subject.project).await;
     }
     if options.wait {
         hands.all_still_run(&times).await?;

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::compose::project::{Port, Project};
+use super::follow::follow;
+use crate::compose::project::{Port, Project, Service};
 
 /// Something that the file fixes and that is another one in this copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
-    /// What: `container_name` or `port` of a service, the `name` of a volume or network.
+    /// What: `container_name`, `port` or a variable of a service, the `name` of a volume or network.
     pub what: String,
     /// What the file says.
     pub was: String,
@@ -67,13 +68,18 @@ pub fn set_apart(project: &mut Project, suffix: &str, ports: &BTreeMap<String, u
             moved.push(rename(format!("name of network `{key}`"), &mut network.name));
         }
     }
+    let mut elsewhere: BTreeMap<u16, u16> = BTreeMap::new();
     for (name, service) in &mut project.services {
         if !service.container_name.is_empty() {
             moved.push(rename(format!("container_name of service `{name}`"), &mut service.container_name));
         }
         for port in &mut service.ports {
             if !port.published.is_empty() {
-                let own = ports.get(&key(name, port)).map(u16::to_string);
+                let own = ports.get(&key(name, port));
+                if let (Some(own), Ok(was)) = (own, port.published.parse()) {
+                    elsewhere.insert(was, *own);
+                }
+                let own = own.map(u16::to_string);
                 moved.push(Moved {
                     what: format!("port {} of service `{name}`", port.target),
                     was: std::mem::replace(&mut port.published, own.clone().unwrap_or_default()),
@@ -82,13 +88,49 @@ pub fn set_apart(project: &mut Project, suffix: &str, ports: &BTreeMap<String, u
             }
         }
     }
+    if !keeps_urls(project) {
+        for (name, service) in &mut project.services {
+            moved.extend(let_follow(name, service, &elsewhere));
+        }
+    }
+    moved
+}
+
+/// Whether `x-devenv.urls` says that addresses in variables stay as they are.
+fn keeps_urls(project: &Project) -> bool {
+    let said = project.extensions.get("x-devenv").and_then(|own| own.get("urls")?.as_str());
+    said == Some("keep")
+}
+
+/// Lets the addresses in a service's variables follow ports that are elsewhere now.
+fn let_follow(name: &str, service: &mut Service, elsewhere: &BTreeMap<u16, u16>) -> Vec<Moved> {
+    // There `localhost` may be the container itself.
+    let own: BTreeSet<u16> = if service.network_mode == "host" {
+        BTreeSet::new()
+    } else {
+        let exposed = service.expose.iter().filter_map(|text| text.split('/').next()?.parse().ok());
+        exposed.chain(service.ports.iter().filter_map(|port| u16::try_from(port.target).ok())).collect()
+    };
+    let others: BTreeMap<u16, u16> =
+        elsewhere.iter().filter(|(port, _)| !own.contains(port)).map(|(was, is)| (*was, *is)).collect();
+    let mut moved = Vec::new();
+    for (variable, value) in &mut service.environment {
+        let Some((changed, all)) = value.as_ref().and_then(|value| follow(value, &others)) else { continue };
+        *value = Some(changed);
+        // The rest of the value may be a secret.
+        moved.extend(all.into_iter().map(|it| Moved {
+            what: format!("{variable} of service `{name}`"),
+            was: it.was,
+            is: it.is,
+        }));
+    }
     moved
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::project::{Service, Volume};
+    use crate::compose::project::Volume;
 
     #[test]
     fn a_copy_has_its_own_ports_each_time() {
@@ -111,6 +153,56 @@ mod tests {
         assert_eq!(published(1), ports["web :8081:80/tcp"].to_string());
         assert_eq!(published(2), "");
         assert_eq!(choose_port("a", "b", &PORTS.collect()), None);
+    }
+
+    #[test]
+    fn addresses_in_variables_follow() {
+        let mut project = Project::default();
+        let port = |published: &str, target| Port { target, published: published.into(), ..Port::default() };
+        let variables = |all: &[(&str, &str)]| {
+            all.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
+        };
+        let web = Service {
+            ports: vec![port("3000", 3000)],
+            environment: variables(&[("API", "http://localhost:8000/v1"), ("SELF", "http://localhost:3000")]),
+            ..Service::default()
+        };
+        let api = Service {
+            ports: vec![port("8000", 80)],
+            environment: variables(&[
+                ("SITE_URL", "http://localhost:3000"),
+                ("DB", "postgres://u:p@db:5432"),
+            ]),
+            ..Service::default()
+        };
+        project.services.insert("web".into(), web);
+        project.services.insert("api".into(), api);
+        let ports = BTreeMap::from([
+            ("web :3000:3000/tcp".to_owned(), 20_001),
+            ("api :8000:80/tcp".to_owned(), 20_002),
+        ]);
+        let value = |project: &Project, service: &str, name: &str| {
+            project.services[service].environment[name].clone().unwrap()
+        };
+        let mut kept = project.clone();
+        let moved = set_apart(&mut project, "feat", &ports);
+        assert_eq!(value(&project, "web", "API"), "http://localhost:20002/v1");
+        assert_eq!(value(&project, "web", "SELF"), "http://localhost:3000", "it may be the container");
+        assert_eq!(value(&project, "api", "SITE_URL"), "http://localhost:20001");
+        assert_eq!(value(&project, "api", "DB"), "postgres://u:p@db:5432");
+        let told: Vec<String> = moved
+            .iter()
+            .filter(|moved| !moved.what.starts_with("port"))
+            .map(|moved| format!("{}: {} {}", moved.what, moved.was, moved.is))
+            .collect();
+        assert!(
+            told.contains(&"API of service `web`: localhost:8000 localhost:20002".to_owned()),
+            "{told:?}"
+        );
+        assert_eq!(told.len(), 2);
+        kept.extensions.insert("x-devenv".into(), serde_json::json!({ "urls": "keep" }));
+        set_apart(&mut kept, "feat", &ports);
+        assert_eq!(value(&kept, "api", "SITE_URL"), "http://localhost:3000");
     }
 
     #[test]

@@ -7,8 +7,12 @@
 pub mod beside;
 pub mod data;
 pub mod down;
+pub mod follow;
+pub mod gateway;
 pub mod images;
 pub mod labels;
+pub mod memory;
+pub mod mistake;
 pub mod names;
 pub mod observed;
 mod order;

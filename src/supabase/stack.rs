@@ -98,7 +98,7 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let known = ["branches", "dotenv", "gateway", "images", "masking", "supabase"];
+        let known = ["branches", "dotenv", "gateway", "images", "masking", "memory", "supabase", "urls"];
         let members = self.mapping("x-devenv", value, &known)?;
         if let Some(branches) = members.get("branches") {
             self.branches(branches);
@@ -111,6 +111,11 @@ impl Reader<'_> {
         }
         if members.get("masking").is_some_and(|file| file.as_str().is_none_or(str::is_empty)) {
             self.mistake("x-devenv.masking", "`x-devenv.masking` is the name of a file".to_owned(), None);
+        }
+        if let Some(urls) = members.get("urls")
+            && !matches!(urls.as_str(), Some("follow" | "keep"))
+        {
+            self.mistake("x-devenv.urls", "`x-devenv.urls` is follow or keep".to_owned(), None);
         }
         self.stack(members.get("supabase")?)
     }

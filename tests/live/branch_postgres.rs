@@ -113,3 +113,32 @@ fn the_address_of_each_branch() {
     site.run("db url").exits(6).says(&["does not run"]);
     site.agrees();
 }
+
+/// A database does not wait for what stops slowly; which is then still on the data before.
+#[test]
+fn a_switch_that_was_cut_off_leaves_no_service_on_the_data_before() {
+    let slow = "  slow:
+    image: devenv.local/debian:trixie
+    command: sleep infinity
+    stop_grace_period: 3s
+    volumes: ['files:/files']
+volumes: {data: {}, files: {}}
+";
+    let site = Site::pooled("pslow", &STACK.replace("volumes: {data: {}}\n", slow));
+    let file = |words: &str| site.run_args(&["exec", "-T", "slow", "sh", "-c", words]).exits(0).out;
+    site.ok("up");
+    site.sql(&[], "create table t (v int); insert into t values (1)");
+    file("echo 1 >/files/v");
+    site.ok("db branch create feat");
+    site.sql(&[], "update t set v = 2");
+    file("echo 2 >/files/v");
+    for (branch, value) in [("main", "1"), ("feat", "2")] {
+        let run = site.failing("branch:switch:pointed=return(KILL)", &format!("db branch switch {branch}"));
+        assert_eq!(run.code, None, "{run}");
+        site.ok("up");
+        assert_eq!(site.sql(&[], "select v from t"), value);
+        assert_eq!(file("cat /files/v").trim(), value);
+        assert!(site.branches().contains(&format!("*{branch}")));
+    }
+    site.agrees();
+}

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+mod death;
+mod follows;
+
 use crate::site::{Site, engine, engine_with, list, until};
 
 const STACK: &str = "services:
@@ -55,6 +58,11 @@ impl Gate {
     fn new(test: &str) -> Self {
         let mut site = Site::new(test);
         site.has_branches();
+        Self::over(site)
+    }
+
+    /// A gateway for a project that is there.
+    fn over(mut site: Site) -> Self {
         let name = format!("{}-gateway", site.name);
         site.set("DEVENV_GATEWAY", &name);
         site.file("server.pl", include_str!("gateway/server.pl"));

@@ -63,17 +63,16 @@ impl Machine {
 
     pub(crate) fn power_on(&mut self) {
         let at = self.dir.path().display();
-        let group = self.group();
         // As a real start finds them: /run is empty. A containerd of the host is none of ours. Copies of one disk have
         // one id, so `nouuid`.
         let script = format!(
             "rm -rf {at}/run {at}/d.pid {at}/d.sock; ip link set lo up
              test ! -d /run/containerd || mount -t tmpfs tmpfs /run/containerd
              mount -o loop,nouuid {at}/disk.img {at}/root
-             dockerd --data-root {at}/root --exec-root {at}/run --pidfile {at}/d.pid --host {} \
-               --cgroup-parent /{group} --log-level warn >>{at}/log 2>&1 &
-             wait",
-            self.host()
+             {} &
+             wait
+             exec sleep infinity",
+            self.dockerd()
         );
         let mut command = Command::new("unshare");
         command.args([
@@ -88,10 +87,55 @@ impl Machine {
         ]);
         command.args(["sh", "-c", &script]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
         self.init = Some(command.spawn().unwrap());
+        self.engine_answers();
+    }
+
+    /// What starts the engine, in a shell.
+    fn dockerd(&self) -> String {
+        let at = self.dir.path().display();
+        format!(
+            "dockerd --data-root {at}/root --exec-root {at}/run --pidfile {at}/d.pid --host {} \
+               --cgroup-parent /{} --log-level warn >>{at}/log 2>&1",
+            self.host(),
+            self.group()
+        )
+    }
+
+    #[track_caller]
+    fn engine_answers(&self) {
         until("the engine answers", || {
             UnixStream::connect(self.path("d.sock")).ok()?;
             (self.docker(&["version"]).code == Some(0)).then_some(())
         });
+    }
+
+    /// The engine alone is killed; what it started goes on without it.
+    pub(crate) fn kill_engine(&self) {
+        let id = fs::read_to_string(self.path("d.pid")).unwrap();
+        self.entered(&["-p", "-m"], &["kill", "-9", id.trim()]);
+        until("the engine is gone", || (self.docker(&["version"]).code != Some(0)).then_some(()));
+    }
+
+    /// It is started again, as by whoever watches over it.
+    pub(crate) fn start_engine(&self) {
+        let at = self.dir.path().display();
+        let script = format!("rm -f {at}/d.pid; {} &", self.dockerd());
+        self.entered(&["-n", "-m", "-p"], &["setsid", "sh", "-c", &script]);
+        self.engine_answers();
+    }
+
+    /// The number of the first process on it, as this machine sees it.
+    pub(crate) fn first_process(&self) -> String {
+        let id = self.init.as_ref().unwrap().id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        children.split_whitespace().next().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn entered(&self, spaces: &[&str], words: &[&str]) -> String {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.first_process(), "--wd=/"]).args(spaces).args(words);
+        said(&words.join(" "), &command.stdin(Stdio::null()).output().unwrap())
     }
 
     /// Everything on it ends at once, and nothing is mounted any more.
@@ -130,12 +174,7 @@ impl Machine {
     /// Runs a script where the machine's disk is mounted.
     #[track_caller]
     pub(crate) fn inside(&self, script: &str) -> String {
-        let id = self.init.as_ref().unwrap().id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-        let init = children.split_whitespace().next().unwrap();
-        let mut command = Command::new("nsenter");
-        command.args(["-t", init, "-m", "--wd=/", "sh", "-euc", script]);
-        said(script, &command.output().unwrap())
+        self.entered(&["-m"], &["sh", "-euc", script])
     }
 
     /// Brings an image of the usual engine here.

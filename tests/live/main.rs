@@ -8,6 +8,7 @@
     reason = "a test may end at once and may speak"
 )]
 
+mod archive;
 mod attributes;
 mod bad_input;
 mod branch;

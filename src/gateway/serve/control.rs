@@ -1,11 +1,12 @@
 //! What the command line asks, a line each on standard input, and what it is answered on standard output.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::idle;
-use super::super::memory::Span;
+use super::super::memory::{Fixed, Span};
 use super::super::name;
 use super::super::protocol::{Answer, Ask, Environment, Port, Reply, Request, Status};
 use super::super::table::Place;
@@ -69,23 +70,59 @@ async fn perform(gateway: &Arc<Gateway>, ask: Ask) -> Result<Answer, String> {
                 gateway.touch(&Place::new(&project, environment));
             }
         }
+        Ask::Branch { project, environment, branch } => {
+            let place = Place::new(&name::label(&project), &name::label(&environment));
+            let change = gateway.remember(|memory| match &branch {
+                Some(branch) => drop(memory.branches.insert(place, branch.clone())),
+                None => drop(memory.branches.remove(&place)),
+            });
+            change.await.map_err(remembered)?;
+        }
+        Ask::Forget { project, environment } => {
+            let place = Place::new(&name::label(&project), &name::label(&environment));
+            gateway.remember(|memory| memory.forget(&place)).await.map_err(remembered)?;
+            listen::reconcile(gateway).await;
+        }
         Ask::Port { port, leads } => {
             if Some(port) == gateway.listeners.front() {
                 return Err(format!("port {port} is that of the host names"));
             }
+            let leads = leads.map(|leads| Fixed { project: name::label(&leads.project), ..leads });
+            if let (Some(leads), Some(other)) = (&leads, gateway.snapshot().memory.ports.get(&port))
+                && other.project != leads.project
+            {
+                return Err(taken(port, other));
+            }
             let change = gateway.remember(|memory| match leads {
-                Some(mut leads) => {
-                    leads.project = name::label(&leads.project);
-                    memory.ports.insert(port, leads);
-                }
-                None => {
-                    memory.ports.remove(&port);
-                }
+                Some(leads) => drop(memory.ports.insert(port, leads)),
+                None => drop(memory.ports.remove(&port)),
             });
             change.await.map_err(remembered)?;
             listen::reconcile(gateway).await;
             if let Some(trouble) = gateway.listeners.trouble(port) {
                 return Err(format!("{trouble}; it is tried again until it works"));
+            }
+        }
+        Ask::Declared { project, idle, ports } => {
+            let project = name::label(&project);
+            let own = |(port, leads): (u16, Fixed)| (port, Fixed { project: project.clone(), ..leads });
+            let mut ports: BTreeMap<u16, Fixed> = ports.into_iter().map(own).collect();
+            let front = gateway.listeners.front().and_then(|port| ports.remove_entry(&port));
+            let numbers: Vec<u16> = ports.keys().copied().collect();
+            let mut held = BTreeMap::new();
+            let change = gateway.remember(|memory| held = memory.declare(&project, idle, ports));
+            change.await.map_err(remembered)?;
+            listen::reconcile(gateway).await;
+            let fronts = front.map(|(port, _)| format!("port {port} is that of the host names"));
+            let troubles = numbers.into_iter().filter_map(|port| match held.get(&port) {
+                Some(other) => Some(taken(port, other)),
+                None => {
+                    gateway.listeners.trouble(port).map(|trouble| format!("{trouble}; it is tried again"))
+                }
+            });
+            let all: Vec<String> = fronts.into_iter().chain(troubles).collect();
+            if !all.is_empty() {
+                return Err(all.join("; "));
             }
         }
         Ask::Idle { project, environment, after } => {
@@ -118,6 +155,10 @@ async fn perform(gateway: &Arc<Gateway>, ask: Ask) -> Result<Answer, String> {
         }
     }
     Ok(Answer::Done)
+}
+
+fn taken(port: u16, leads: &Fixed) -> String {
+    format!("port {port} leads to `{}` of {} already", leads.service, leads.project)
 }
 
 fn set_idle(
@@ -156,6 +197,8 @@ fn status(gateway: &Arc<Gateway>) -> Status {
         Environment {
             project: place.project.clone(),
             environment: place.environment.clone(),
+            ours: facts.ours,
+            stays_awake: facts.said == Some(Span::Never),
             current: snapshot.table.current(&place.project, memory).as_ref() == Some(&place.environment),
             state: state.to_owned(),
             open: facts.open,
@@ -167,7 +210,9 @@ fn status(gateway: &Arc<Gateway>) -> Status {
         port: *port,
         project: fixed.project.clone(),
         service: fixed.service.clone(),
+        container_port: fixed.container_port,
         protocol: fixed.protocol,
+        declared: fixed.declared,
         trouble: gateway.listeners.trouble(*port),
     });
     Status {

@@ -166,17 +166,23 @@ where
 fn aim(gateway: &Arc<Gateway>, fixed: &Fixed, session: &mut Session) -> Result<Aim, Refusal> {
     let snapshot = gateway.snapshot();
     let environments = snapshot.table.environments(&fixed.project);
+    let named = |name: &str| snapshot.table.named(&fixed.project, name, &snapshot.memory);
     let hint = || format!("environments of {}: {}", fixed.project, environments.join(", "));
     let refused = |message: String| Refusal { code: startup::NO_SUCH, message, hint: hint() };
-    match session.take_wish(|name| environments.contains(&name)) {
+    match session.take_wish(|name| named(name).is_some()) {
         Wish::Current => tcp::aim(gateway, fixed)
             .ok_or_else(|| refused(format!("no environment of `{}` is the current one", fixed.project))),
-        Wish::Environment(name) if environments.contains(&name.as_str()) => Ok(Aim {
-            place: Place::new(&fixed.project, &name),
-            service: fixed.service.clone(),
-            port: Some(fixed.container_port),
-        }),
-        Wish::Environment(name) => Err(refused(format!("`{}` has no environment `{name}`", fixed.project))),
+        Wish::Named(name) => match named(&name) {
+            Some(environment) => Ok(Aim {
+                place: Place::new(&fixed.project, &environment),
+                service: fixed.service.clone(),
+                port: Some(fixed.container_port),
+            }),
+            None => Err(refused(format!(
+                "`{}` has no environment `{name}`, and none that works on a branch of that name",
+                fixed.project
+            ))),
+        },
     }
 }
 

@@ -107,6 +107,25 @@ pub(super) enum Stale {
     Held(String),
 }
 
+/// The environment's volumes that were bound while another keeper had the pool mounted.
+async fn stale(branches: &Branches<'_>) -> Result<Vec<String>, Failure> {
+    let Some(pool) = branches.existing_pool().await? else { return Ok(Vec::new()) };
+    let mut stale = Vec::new();
+    for name in branches.data.volumes.values() {
+        let volume = branches.engine.own_volume(name).await.map_err(failures::engine)?;
+        let keeper = volume.and_then(|volume| volume.labels.get(labels::BOUND).cloned());
+        if keeper.is_some_and(|keeper| keeper != pool.keeper) {
+            stale.push(name.clone());
+        }
+    }
+    Ok(stale)
+}
+
+/// Whether [`forget_stale`] has something to do, as soon as nobody uses it.
+pub(super) async fn has_stale(branches: &Branches<'_>) -> Result<bool, Failure> {
+    Ok(!stale(branches).await?.is_empty())
+}
+
 /// Takes away volumes, with the containers that have them mounted, that were bound while another keeper had the pool
 /// mounted, unless they are in use.
 ///
@@ -114,31 +133,29 @@ pub(super) enum Stale {
 /// the pool is mounted, as a use that never ends: from its first start on the volume stays mounted on the data that the
 /// link led to then, and whatever starts on it later works on that, wherever the link leads.
 pub(super) async fn forget_stale(branches: &Branches<'_>) -> Result<Stale, Failure> {
-    let Some(pool) = branches.existing_pool().await? else { return Ok(Stale::None) };
+    let stale = stale(branches).await?;
+    if stale.is_empty() {
+        return Ok(Stale::None);
+    }
     let engine = &branches.engine;
     let containers = engine.containers(&branches.environment).await.map_err(failures::engine)?;
     let mut found = Stale::None;
-    for name in branches.data.volumes.values() {
-        let volume = engine.own_volume(name).await.map_err(failures::engine)?;
-        let keeper = volume.and_then(|volume| volume.labels.get(labels::BOUND).cloned());
-        if keeper.is_none_or(|keeper| keeper == pool.keeper) {
-            continue;
-        }
+    for name in stale {
         let users: Vec<&Container> =
-            containers.iter().filter(|it| it.mounts.iter().any(|mount| mount.name == *name)).collect();
+            containers.iter().filter(|it| it.mounts.iter().any(|mount| mount.name == name)).collect();
         if users.iter().any(|user| user.state.is_up()) {
             continue;
         }
         for user in users {
             engine.remove_container(&user.id, false).await.map_err(failures::engine)?;
         }
-        match engine.remove_volume(name).await {
+        match engine.remove_volume(&name).await {
             Ok(()) if found == Stale::None => found = Stale::Renewed,
             Ok(()) => {}
             Err(error) if error.is_conflict() || error.to_string().contains("active mounts") => {
-                found = Stale::Held(name.clone());
+                found = Stale::Held(name);
             }
-            Err(error) => return Err(failures::volume(name, error)),
+            Err(error) => return Err(failures::volume(&name, error)),
         }
     }
     Ok(found)

@@ -60,8 +60,13 @@ pub async fn create(context: &Context, options: &Options) -> Result<Created, Fai
     } else {
         (make(&mut branches, options).await?, None)
     };
-    let turned =
-        if options.no_switch || options.start { None } else { Some(branches.turn_to(&branch).await?) };
+    let turned = if options.no_switch || options.start {
+        None
+    } else {
+        let turned = branches.turn_to(&branch).await?;
+        branches.tell_gateway().await;
+        Some(turned)
+    };
     let beside = if options.start { Some(beside::start(&mut branches, &branch, apart).await?) } else { None };
     sweep::quietly(&mut branches).await;
     Ok(Created { branch, from, turned, beside })

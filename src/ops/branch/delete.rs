@@ -52,7 +52,11 @@ pub async fn rename(context: &Context, from: &str, to: &str) -> Result<Branch, F
     let mut branches = Branches::change(context).await?;
     adopt::adopt(&mut branches, Some(to)).await?;
     let branch = branches.lineage.rename(from, to).map_err(failures::lineage)?;
-    save(&mut branches, branch).await
+    let renamed = save(&mut branches, branch).await?;
+    if branches.lineage.current(&branches.environment).is_some_and(|current| current.id == renamed.id) {
+        branches.tell_gateway().await;
+    }
+    Ok(renamed)
 }
 
 /// Protects a branch, or ends that.

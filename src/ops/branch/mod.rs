@@ -30,7 +30,7 @@ use tokio::sync::OnceCell;
 use super::lock::Lock;
 pub use super::now;
 use super::pool::{Pool, Wanted};
-use super::{Context, Subject, failures};
+use super::{Context, Subject, failures, gateway};
 use crate::base::{Event, Failure, Kind};
 use crate::catalogue::{Catalogue, IntentId, Opened};
 use crate::engine::Engine;
@@ -397,6 +397,14 @@ impl<'a> Branches<'a> {
             created: now(),
             used: now(),
             ..Environment::default()
+        }
+    }
+
+    /// Tells the gateway on which branch the environment works now.
+    pub(super) async fn tell_gateway(&self) {
+        if let Some(gateway) = gateway::running(self.context, &self.engine).await {
+            let branch = self.lineage.current(&self.environment).map(|branch| branch.name.as_str());
+            gateway::announce(self.context, &gateway, branch).await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::switch::STOPPING;
 use super::{Branches, adopt, failpoint};
 use crate::base::{Failure, Kind};
 use crate::catalogue::{IntentId, OpenIntent};
@@ -91,6 +92,11 @@ async fn one(branches: &mut Branches<'_>, id: IntentId, intent: &Intent) -> Resu
             let live = live(branches).await?;
             let arrived = wanted.is_some() && live == wanted;
             failpoint!("recover:switch:looked");
+            // Some may still work on the data before.
+            if arrived && intent.step == STOPPING {
+                let workers = branches.workers_of(&branches.environment).await?;
+                branches.turn(&workers, &texts("services"), &Turn::Stop).await?;
+            }
             // Before the intent is gone, which knows them. One that does not start is not in the way of turning back.
             if let Err(failure) = branches.turn(&[], &texts("services"), &Turn::Start).await {
                 branches.context.events.warn(&failure);

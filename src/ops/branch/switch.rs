@@ -22,6 +22,23 @@ use crate::storage::protocol::Ask;
 /// How long services may take to be ready on their new data.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// The step of an intent while services may still have the data before mounted, whatever the link leads to.
+pub(super) const STOPPING: &str = "stopping";
+/// From here on none has.
+const POINTED: &str = "pointed";
+
+/// What became of the services that go first.
+enum Lead {
+    /// They run on the other data.
+    On,
+    /// The link leads to the other data, and they did not become ready.
+    Ill,
+    /// Their volumes have to be made again, when all services are stopped.
+    Stale,
+    /// The link could not be turned.
+    Refused(Failure),
+}
+
 /// Services that were turned to another branch.
 #[derive(Debug, Clone)]
 pub struct Turned {
@@ -48,7 +65,9 @@ pub async fn switch(context: &Context, name: &str) -> Result<Turned, Failure> {
     } else {
         branches.named(Some(name))?.clone()
     };
-    branches.turn_to(&branch).await
+    let turned = branches.turn_to(&branch).await?;
+    branches.tell_gateway().await;
+    Ok(turned)
 }
 
 impl Branches<'_> {
@@ -82,8 +101,7 @@ impl Branches<'_> {
         data: &str,
         changes: Changes,
     ) -> Result<Vec<String>, Failure> {
-        let environment = self.environment.clone();
-        let workers = self.workers_of(&environment).await?;
+        let workers = self.workers_of(&self.environment).await?;
         let running: Vec<Container> = workers
             .into_iter()
             .filter(|container| container.state.is_up() && !container.is_one_off())
@@ -92,13 +110,64 @@ impl Branches<'_> {
         services.sort();
         services.dedup();
         detail["services"] = json!(services);
-        self.advance(intent, "stopping", &detail).await?;
-        self.turn(&running, &services, &Turn::Stop).await?;
+        self.advance(intent, STOPPING, &detail).await?;
+        // In the end the others wait for the databases; so these go on without waiting for the others to stop.
+        let databases = self.databases();
+        let (databases, others): (Vec<String>, Vec<String>) =
+            services.iter().cloned().partition(|service| databases.contains(service));
+        let (first, rest) = if databases.is_empty() { (others, databases) } else { (databases, others) };
+        let (first, stopped) =
+            tokio::join!(self.lead(&running, &first, data), self.turn(&running, &rest, &Turn::Stop));
+        let first = first?;
+        stopped?;
+        if matches!(first, Lead::On | Lead::Ill) {
+            self.advance(intent, POINTED, &detail).await?;
+        }
+        let started = match first {
+            Lead::On => self.turn(&[], &rest, &Turn::Start).await,
+            // Maybe it needs one of the others.
+            Lead::Ill => self.turn(&[], &services, &Turn::Start).await,
+            Lead::Stale => {
+                if let Err(failure) = self.renew(data).await {
+                    self.make_again(&services).await?;
+                    self.abandon(intent).await?;
+                    return Err(failure);
+                }
+                self.advance(intent, POINTED, &detail).await?;
+                self.make_again(&services).await
+            }
+            Lead::Refused(failure) => {
+                self.turn(&[], &services, &Turn::Start).await?;
+                self.abandon(intent).await?;
+                return Err(failure);
+            }
+        };
+        self.finish(intent, &changes).await?;
+        failpoint!("branch:switch:committed");
+        started?;
+        Ok(services)
+    }
+
+    /// Stops services, lets the link lead to other data, and starts them again, unless their volumes are not fit for it.
+    async fn lead(&self, running: &[Container], services: &[String], data: &str) -> Result<Lead, Failure> {
+        let (stopped, stale) = tokio::join!(self.turn(running, services, &Turn::Stop), bind::has_stale(self));
+        stopped?;
         failpoint!("branch:switch:stopped");
-        let stale = bind::forget_stale(self).await?;
-        if let Stale::Held(volume) = &stale {
-            self.make_again(&services).await?;
-            self.abandon(intent).await?;
+        if stale? {
+            return Ok(Lead::Stale);
+        }
+        if let Err(failure) = self.point(data).await {
+            return Ok(Lead::Refused(failure));
+        }
+        failpoint!("branch:switch:pointed");
+        let started = self.turn(&[], services, &Turn::Start).await;
+        Ok(if started.is_ok() { Lead::On } else { Lead::Ill })
+    }
+
+    /// Takes away volumes that were bound while another keeper had the pool mounted, and lets the link lead to other
+    /// data. The services are stopped.
+    async fn renew(&self, data: &str) -> Result<(), Failure> {
+        if let Stale::Held(volume) = bind::forget_stale(self).await? {
             return Err(Failure::new(
                 Kind::Conflict,
                 format!("the engine holds `{volume}` mounted on the data of the branch before, and does not let it go"),
@@ -106,23 +175,20 @@ impl Branches<'_> {
             .hint("start the engine again (`sudo systemctl restart docker`), then do this again")
             .hint("Docker 20.10 does so when a container of `restart: always` could not start while the engine came up"));
         }
-        let ask = Ask::Point { environment, id: data.to_owned() };
-        if let Err(failure) = self.pool().await?.ask(ask).await {
-            // The link leads where it led.
-            self.turn(&running, &services, &Turn::Start).await?;
-            self.abandon(intent).await?;
-            return Err(failure);
-        }
+        self.point(data).await?;
         failpoint!("branch:switch:pointed");
-        self.advance(intent, "pointed", &detail).await?;
-        let started = match stale {
-            Stale::None => self.turn(&running, &services, &Turn::Start).await,
-            _ => self.make_again(&services).await,
-        };
-        self.finish(intent, &changes).await?;
-        failpoint!("branch:switch:committed");
-        started?;
-        Ok(services)
+        Ok(())
+    }
+
+    /// Lets the link lead to other data; where that fails, it leads where it led.
+    async fn point(&self, data: &str) -> Result<(), Failure> {
+        let ask = Ask::Point { environment: self.environment.clone(), id: data.to_owned() };
+        self.pool().await?.ask(ask).await.map(|_| ())
+    }
+
+    /// The services that are databases.
+    fn databases(&self) -> BTreeSet<String> {
+        url::databases(&self.subject).into_iter().map(|database| database.service).collect()
     }
 
     /// Makes containers of services again, on volumes bound to what the link leads to now, and starts them.
@@ -144,8 +210,8 @@ impl Branches<'_> {
         if services.is_empty() {
             return Ok(());
         }
-        let databases = url::databases(&self.subject).into_iter().map(|database| database.service);
-        let databases: BTreeSet<String> = databases.filter(|name| services.contains(name)).collect();
+        let mut databases = self.databases();
+        databases.retain(|name| services.contains(name));
         let needs = |service: &String| {
             if *turn == Turn::Start && !databases.contains(service) {
                 databases.clone()

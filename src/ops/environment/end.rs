@@ -4,14 +4,14 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Standing, git, records};
+use super::{Current, Standing, git, records};
 use crate::base::{Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::engine::Scope;
 use crate::lineage::delete::By;
 use crate::lineage::{Act, Audit, Changes, Children, Environment, Seconds, Sort, State};
 use crate::ops::branch::{Branches, failpoint, now};
-use crate::ops::{Context, down, failures};
+use crate::ops::{Context, down, failures, gateway};
 use crate::plan;
 use crate::storage::protocol::Ask;
 
@@ -80,6 +80,12 @@ pub async fn destroy(context: &Context, name: &str, why: &str) -> Result<Proof, 
         branches.describe(&changes.put_branches, &[]).await?;
         branches.abandon(describing).await?;
         finish(&mut branches, intent).await?;
+    }
+    gateway::forget(&own, &branches.engine).await;
+    let current = Current::read(&standing.folder);
+    if current.pinned == Some(standing.label_of(name)) {
+        // Nobody has to choose again for what is gone.
+        Current { pinned: None, ..current }.write(&standing.folder)?;
     }
     if let (Some(repository), Some(branch)) = (&standing.repository, &record.git) {
         repository.remove_id(branch, name).map_err(git::failure)?;

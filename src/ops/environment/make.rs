@@ -34,6 +34,8 @@ pub enum Data {
     Copy,
     /// A branch or a snapshot.
     Of(String),
+    /// This very branch, on which no environment stands.
+    Standing(String),
     /// Nothing.
     Empty,
 }
@@ -276,6 +278,9 @@ fn moved(context: &Context, standing: &Standing, record: &Environment) -> Result
 /// The branch of the data for a new environment.
 async fn data(branches: &mut Branches<'_>, name: &str, data: &Data) -> Result<Branch, Failure> {
     adopt::adopt(branches, Some(name)).await?;
+    if let Data::Standing(name) = data {
+        return branches.named(Some(name)).cloned();
+    }
     let mut wanted = name.to_owned();
     let mut number = 1_u32;
     while let Some(there) = branches.lineage.ready().find(|branch| branch.name == wanted) {
@@ -288,7 +293,7 @@ async fn data(branches: &mut Branches<'_>, name: &str, data: &Data) -> Result<Br
     }
     let from = match data {
         Data::Of(from) => Some(from.clone()),
-        Data::Copy | Data::Empty => None,
+        Data::Copy | Data::Standing(_) | Data::Empty => None,
     };
     let options = create::Options { name: wanted, from, ..create::Options::default() };
     create::make(branches, &options).await.map(|(branch, _)| branch)

@@ -6,6 +6,7 @@
 //! ([`crate::lineage::which`]); from then on the command works on that compose project like on any other.
 
 pub mod adopt;
+pub mod archive;
 mod current;
 pub mod end;
 pub mod export;
@@ -13,7 +14,9 @@ pub mod git;
 pub mod list;
 pub mod make;
 pub mod orphans;
+mod packing;
 mod ports;
+pub mod restore;
 pub mod switch;
 
 use std::path::PathBuf;

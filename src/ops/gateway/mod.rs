@@ -11,17 +11,18 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-pub use trust::{Trust, distrust, trust};
+pub use trust::{Distrust, Trust, distrust, trust};
 
-use super::{Context, failures, pool};
+use super::{Context, branch, failures, pool};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::Engine;
 use crate::engine::endpoint::{self, Host};
 use crate::engine::own::{LABEL, Own};
-use crate::gateway::memory::{Fixed, Span};
+use crate::gateway::memory::{Fixed, Protocol, Span};
 use crate::gateway::name;
 use crate::gateway::protocol::{Answer, Ask, Route, Status, VERSION};
+use crate::plan::gateway::{self as wishes, Idle, Leads, Speaks};
 use crate::plan::observed::{Container, State};
 use crate::talk::{Conversation, TalkError};
 
@@ -36,8 +37,6 @@ const SOCKET: &str = "/engine.sock";
 const MEMORY: i64 = 512 << 20;
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The extension's key in a compose file, and its member.
-const EXTENSION: (&str, &str) = ("x-devenv", "gateway");
 
 /// A gateway that answers.
 pub struct Gateway {
@@ -94,6 +93,17 @@ impl Gateway {
         self.order(Ask::Current { project, environment }).await
     }
 
+    /// Says which branch of the data an environment works on, which a connection may name.
+    pub async fn works_on(
+        &self,
+        project: &str,
+        environment: &str,
+        branch: Option<&str>,
+    ) -> Result<(), Failure> {
+        let (project, environment) = (project.to_owned(), environment.to_owned());
+        self.order(Ask::Branch { project, environment, branch: branch.map(str::to_owned) }).await
+    }
+
     /// Lets a port of this machine lead to a service of a project's current environment; `None` gives it up.
     pub async fn port(&self, port: u16, leads: Option<Fixed>) -> Result<(), Failure> {
         self.order(Ask::Port { port, leads }).await
@@ -108,6 +118,12 @@ impl Gateway {
     ) -> Result<(), Failure> {
         let (project, environment) = (project.map(str::to_owned), environment.map(str::to_owned));
         self.order(Ask::Idle { project, environment, after }).await
+    }
+
+    /// Puts an environment to sleep now.
+    pub async fn sleep(&self, project: &str, environment: &str) -> Result<(), Failure> {
+        let (project, environment) = (project.to_owned(), environment.to_owned());
+        self.order(Ask::Sleep { project, environment }).await
     }
 
     /// Lets go of the ports of a Compose project that is asleep. Whoever is about to start its containers says so
@@ -161,8 +177,8 @@ pub async fn ensure(
     project: &Project,
     running: Option<Gateway>,
 ) -> Option<Gateway> {
-    let section = project.extensions.get(EXTENSION.0);
-    let wanted = section.and_then(|section| section.get(EXTENSION.1)?.as_bool());
+    // What is wrong with it was told when the file was read.
+    let wanted = wishes::read(project).unwrap_or_default().on;
     if running.is_some() || wanted != Some(true) {
         return running.filter(|_| wanted != Some(false));
     }
@@ -177,14 +193,120 @@ pub fn place(context: &Context) -> Option<(String, String)> {
     Some((name::label(&standing.base), name::label(&standing.label)))
 }
 
-/// Tells the gateway which environment of a project is the current one, both as labels of a host name. Never fails,
-/// as [`ensure`] does not.
-pub async fn announce(context: &Context, gateway: &Gateway, project: &str, environment: &str) {
+/// Tells the gateway that the context's environment is its project's current one, and which branch of the data it works
+/// on. Never fails, as [`ensure`] does not.
+pub async fn announce(context: &Context, gateway: &Gateway, branch: Option<&str>) {
+    let Some((project, environment)) = place(context) else { return };
     let announced = async {
-        gateway.announce(project, environment).await?;
+        gateway.works_on(&project, &environment, branch).await?;
+        gateway.announce(&project, &environment).await?;
         trust::refresh(context, gateway).await
     };
     if let Err(failure) = announced.await {
+        warn(context, failure);
+    }
+}
+
+/// Tells the gateway what a project's compose file says of ports and of sleep. Never fails, as [`ensure`] does not.
+pub async fn declare(context: &Context, gateway: &Gateway, project: &Project) {
+    let (Some((name, _)), Ok(wanted)) = (place(context), wishes::read(project)) else { return };
+    let ports = wanted.ports.iter().map(|(port, leads)| (*port, fixed(&name, leads))).collect();
+    let idle = wanted.idle.map(span);
+    if let Err(failure) = gateway.order(Ask::Declared { project: name, idle, ports }).await {
+        let hint = "`devenv gateway port` shows which lead where, `--off` gives one up";
+        warn(context, failure.hint(hint));
+    }
+}
+
+fn fixed(project: &str, leads: &Leads) -> Fixed {
+    Fixed {
+        project: project.to_owned(),
+        service: leads.service.clone(),
+        container_port: leads.container_port,
+        protocol: match leads.speaks {
+            Speaks::Http => Protocol::Http,
+            Speaks::Postgres => Protocol::Postgres,
+            Speaks::Tcp => Protocol::Tcp,
+        },
+        declared: false,
+    }
+}
+
+/// A span as the gateway has it.
+#[must_use]
+pub fn span(idle: Idle) -> Span {
+    match idle {
+        Idle::Never => Span::Never,
+        Idle::Seconds(seconds) => Span::Seconds(seconds),
+    }
+}
+
+/// Lets a port of this machine lead to a service of the project's current environment, as `SERVICE[:PORT][/PROTOCOL]`
+/// says, or gives it up.
+pub async fn port(context: &Context, port: u16, leads: Option<&str>) -> Result<Status, Failure> {
+    let leads = match leads {
+        Some(text) => {
+            let subject = context.subject(&[])?;
+            let leads =
+                wishes::leads(&subject.project, text).map_err(|why| Failure::new(Kind::Usage, why))?;
+            let name = place(context).map_or_else(|| name::label(&subject.project.name), |(name, _)| name);
+            Some(fixed(&name, &leads))
+        }
+        None => None,
+    };
+    let gateway = existing(context).await?;
+    if leads.is_none() && !gateway.status().await?.ports.iter().any(|it| it.port == port) {
+        return Err(Failure::new(Kind::Failed, format!("port {port} leads nowhere"))
+            .hint("`devenv gateway port` shows those that lead somewhere"));
+    }
+    gateway.port(port, leads).await?;
+    gateway.status().await
+}
+
+/// Of what it is said after how long without traffic it sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The context's environment.
+    Environment,
+    /// All of its project.
+    Project,
+    /// All that devenv made and nothing else is said of.
+    All,
+}
+
+/// Says after how long without traffic environments sleep; none for what holds where nothing is said.
+pub async fn idle(context: &Context, whose: Whose, after: Option<Span>) -> Result<Status, Failure> {
+    let (project, environment) = match whose {
+        Whose::All => (None, None),
+        Whose::Environment | Whose::Project => {
+            let (project, environment) = place(context).ok_or_else(|| {
+                Failure::new(Kind::Usage, "there is no project here").hint("`--all` says it of all projects")
+            })?;
+            (Some(project), (whose == Whose::Environment).then_some(environment))
+        }
+    };
+    let gateway = existing(context).await?;
+    gateway.idle(project.as_deref(), environment.as_deref(), after).await?;
+    gateway.status().await
+}
+
+/// [`announce`] for a command that has no gateway at hand and starts nothing: one that runs is told, and none is made.
+pub async fn tell(context: &Context) {
+    // Where there is no engine, there is no gateway either.
+    let (Ok(engine), Ok(subject)) = (context.engine().await, context.subject(&[])) else { return };
+    if let Some(gateway) = running(context, &engine).await {
+        let branch = branch::current_name(context, &engine, subject).await;
+        announce(context, &gateway, branch.as_deref()).await;
+    }
+}
+
+/// Lets the gateway forget the context's environment, which is gone. Never fails, as [`running`] does not.
+pub async fn forget(context: &Context, engine: &Engine) {
+    let (Some(gateway), Some((project, environment))) = (running(context, engine).await, place(context))
+    else {
+        return;
+    };
+    if let Err(failure) = gateway.order(Ask::Forget { project, environment }).await {
         warn(context, failure);
     }
 }

@@ -9,7 +9,7 @@ use super::Gateway;
 use crate::base::{Failure, Kind};
 use crate::gateway::protocol::{Ask, Pem, Route, Status};
 use crate::machine::Programs;
-use crate::machine::authority::{self, Authority, Store};
+use crate::machine::authority::{self, Authority, Removal, Store};
 
 /// What came of it.
 #[derive(Debug)]
@@ -30,11 +30,9 @@ pub async fn trust(context: &Context, install: bool) -> Result<Trust, Failure> {
     let gateway = super::existing(context).await?;
     let authority = open(context)?;
     bring(context, &gateway, &authority).await?;
-    let home = context.environment.get("HOME").map(PathBuf::from);
-    let path = context.environment.get("PATH").map(OsString::from);
-    let programs = Programs::new(path.as_deref(), Vec::new());
+    let programs = programs(context);
     let (mut installed, mut by_hand) = (Vec::new(), Vec::new());
-    for store in authority::stores(home.as_deref()) {
+    for store in authority::stores(home(context).as_deref()) {
         let hand = |why: String| (store.title(), why, store.by_hand(&authority.file));
         if !install {
             by_hand.push(hand("as you wished".to_owned()));
@@ -53,11 +51,54 @@ pub async fn trust(context: &Context, install: bool) -> Result<Trust, Failure> {
     Ok(Trust { certificate: authority.file, installed, by_hand, status: gateway.status().await? })
 }
 
-/// Lets the gateway go without TLS. What stores have is told, not taken away.
-pub async fn distrust(context: &Context) -> Result<Status, Failure> {
-    let gateway = super::existing(context).await?;
-    gateway.order(Ask::Certificate { pem: None }).await?;
-    gateway.status().await
+/// What came of the opposite.
+#[derive(Debug)]
+pub struct Distrust {
+    /// Stores that do not have the authority's certificate any more.
+    pub removed: Vec<String>,
+    /// Stores that may have it still: what they are called, why, and what to type.
+    pub by_hand: Vec<(String, String, String)>,
+    /// What the gateway does now; none where there is no gateway.
+    pub status: Option<Status>,
+}
+
+/// Lets the gateway go without TLS, and takes the authority's certificate out of the stores that have it, unless they
+/// are to stay as they are. The authority itself is kept: what it signs next is trusted again by who trusts it by hand.
+pub async fn distrust(context: &Context, uninstall: bool) -> Result<Distrust, Failure> {
+    let gateway = match super::existing(context).await {
+        Ok(gateway) => Some(gateway),
+        // Stores are put right although there is no gateway any more.
+        Err(failure) if failure.kind == Kind::Failed => None,
+        Err(failure) => return Err(failure),
+    };
+    let mut status = None;
+    if let Some(gateway) = gateway {
+        gateway.order(Ask::Certificate { pem: None }).await?;
+        status = Some(gateway.status().await?);
+    }
+    let (mut removed, mut by_hand) = (Vec::new(), Vec::new());
+    let folder = folder(context)?;
+    if uninstall && Authority::is_in(&folder) {
+        let authority = open(context)?;
+        let programs = programs(context);
+        for store in authority::stores(home(context).as_deref()) {
+            match store.remove(&programs, &authority.file).await {
+                Ok(Removal::Gone) => removed.push(store.title()),
+                Ok(Removal::NotThere | Removal::Another) => {}
+                Err(error) => by_hand.push((store.title(), error.to_string(), store.by_hand_away())),
+            }
+        }
+    }
+    Ok(Distrust { removed, by_hand, status })
+}
+
+fn home(context: &Context) -> Option<PathBuf> {
+    context.environment.get("HOME").map(PathBuf::from)
+}
+
+fn programs(context: &Context) -> Programs {
+    let path = context.environment.get("PATH").map(OsString::from);
+    Programs::new(path.as_deref(), Vec::new())
 }
 
 /// Brings a gateway that has a certificate one with the names that have come since.

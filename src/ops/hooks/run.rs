@@ -11,7 +11,7 @@ use crate::base::{Failure, Kind};
 use crate::git::Repository;
 use crate::lineage::which::{self, Asked, Meant, Origin};
 use crate::ops::environment::{Current, Standing, Words, git, make, orphans, resolve};
-use crate::ops::{Context, failures};
+use crate::ops::{Context, failures, gateway};
 use crate::plan::observed::Container;
 
 /// Where what the background process says is written, in the project's folder.
@@ -112,6 +112,8 @@ pub async fn background(context: &Context, before: &str) -> Result<Option<Contex
     }
     orphans::look(&context, standing).await?;
     if !runs(&context, &standing.name_of(before)).await? && !runs(&context, &standing.name).await? {
+        // What sleeps is woken by its address, which has to be that of the git branch.
+        gateway::tell(&context).await;
         return Ok(None);
     }
     make::ensure(&context).await.map(Some)
