@@ -18,11 +18,8 @@ pub mod init;
 mod inputs;
 pub mod lock;
 pub mod look;
-<<<<<<< HEAD
 pub mod mask;
-=======
 mod memory;
->>>>>>> main
 pub mod modules;
 pub mod official;
 pub mod place;
