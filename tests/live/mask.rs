@@ -182,7 +182,7 @@ fn nothing_raw_is_left_of_a_masked_copy() {
     let child = site.spawn("db copy --from env:SOURCE --to safe --masked");
     let mut seen = Vec::new();
     let pid = child.id().to_string();
-    while !Path::new("/proc").join(&pid).join("exe").read_link().is_err() {
+    while Path::new("/proc").join(&pid).join("exe").read_link().is_ok() {
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let arguments = String::from_utf8_lossy(&arguments).into_owned();

@@ -30,7 +30,7 @@ fn corpus() -> Option<PathBuf> {
 
 /// The columns of one sort, in lower case as they are compared.
 fn columns(truth: &Value, sort: &str) -> BTreeSet<String> {
-    truth[sort].as_array().into_iter().flatten().filter_map(|it| it.as_str()).map(str::to_lowercase).collect()
+    truth[sort].as_object().into_iter().flatten().map(|(name, _)| name.to_lowercase()).collect()
 }
 
 #[test]
