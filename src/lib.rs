@@ -11,10 +11,10 @@
 //! lineage: a project's branches, snapshots and environments · pool: the place on disk that holds the data ·
 //! manifest: what stands beside a piece of data on whose it is · catalogue: the record of all this · intent:
 //! a command that was begun, written down before · gateway: the stable address of everything that runs on a
-//! machine · route: where a name leads there.
+//! machine · route: where a name leads there · mask policy, rule: the decision on each column, and what carries it out.
 //!
 //! # Rooms
-//! `base` (words shared by all) ← `compose`, `plan`, `lineage`, `schema` (pure: text and data in, data out) ← `engine`,
+//! `base` (words shared by all) ← `compose`, `plan`, `lineage`, `schema`, `mask` (pure: text and data in, data out) ← `engine`,
 //! `postgres`, `catalogue`, `machine`, `talk`, `storage`, `git`, `gateway` (edges: one outside thing each) ← `ops`
 //! (one file a verb) ← `ui`
 //! (tells) ← `cli` (listens).
@@ -30,6 +30,7 @@ pub mod git;
 pub mod library;
 pub mod lineage;
 pub mod machine;
+pub mod mask;
 pub mod ops;
 pub mod plan;
 pub mod postgres;

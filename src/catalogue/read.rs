@@ -4,7 +4,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Result, Row};
 
 use crate::lineage::{
-    Act, Audit, Branch, Environment, Intent, Lineage, Project, Reason, Snapshot, Sort, State,
+    Act, Attestation, Audit, Branch, Environment, Intent, Lineage, Project, Reason, Snapshot, Sort, State,
 };
 
 use super::{IntentId, OpenIntent};
@@ -60,8 +60,14 @@ fn snapshot(row: &SqliteRow) -> Result<Snapshot> {
         sequence: row.try_get("sequence")?,
         created: row.try_get("created")?,
         expires: row.try_get("expires")?,
+        attestation: attestation(row)?,
         state: state(row)?,
     })
+}
+
+fn attestation(row: &SqliteRow) -> Result<Option<Attestation>> {
+    let text: Option<&str> = row.try_get("attestation")?;
+    text.map(|text| serde_json::from_str(text).map_err(|_| strange("attestation", text))).transpose()
 }
 
 fn environment(row: &SqliteRow) -> Result<Environment> {
@@ -179,6 +185,7 @@ pub(super) async fn audit(
                 "delete" => Act::Delete,
                 "undelete" => Act::Undelete,
                 "remove" => Act::Remove,
+                "copy" => Act::Copy,
                 other => return Err(strange("act", other)),
             },
             why: row.try_get("why")?,

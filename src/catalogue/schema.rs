@@ -6,7 +6,8 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 /// The step to version 1, the one to version 2, and so on. A released step never changes.
-pub(super) const STEPS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+pub(super) const STEPS: [&str; 3] =
+    [include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// Marks the file as ours: `dvnv`. It stands in the header.
 pub(super) const APPLICATION: u32 = u32::from_be_bytes(*b"dvnv");

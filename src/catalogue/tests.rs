@@ -64,6 +64,7 @@ fn snapshot(name: &str, sequence: i64) -> Snapshot {
         sequence,
         created: 12,
         expires: Some(99),
+        attestation: None,
         state: State::Ready,
     }
 }

@@ -107,11 +107,11 @@ async fn put_snapshot(connection: &mut SqliteConnection, snapshot: &Snapshot) ->
     };
     sqlx::query(
         "INSERT INTO snapshots (id, project, branch, name, message, reason, volumes, sequence, created, \
-         expires, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         expires, attestation, deleted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET project = excluded.project, branch = excluded.branch, \
          name = excluded.name, message = excluded.message, reason = excluded.reason, \
          volumes = excluded.volumes, sequence = excluded.sequence, created = excluded.created, \
-         expires = excluded.expires, deleted = excluded.deleted",
+         expires = excluded.expires, attestation = excluded.attestation, deleted = excluded.deleted",
     )
     .bind(snapshot.id.clone())
     .bind(snapshot.project.clone())
@@ -123,6 +123,7 @@ async fn put_snapshot(connection: &mut SqliteConnection, snapshot: &Snapshot) ->
     .bind(snapshot.sequence)
     .bind(snapshot.created)
     .bind(snapshot.expires)
+    .bind(snapshot.attestation.as_ref().map(|it| serde_json::to_value(it).unwrap_or_default().to_string()))
     .bind(snapshot.state.deleted())
     .execute(connection)
     .await?;
@@ -161,6 +162,7 @@ async fn put_audit(connection: &mut SqliteConnection, line: &Audit) -> Result<()
         Act::Delete => "delete",
         Act::Undelete => "undelete",
         Act::Remove => "remove",
+        Act::Copy => "copy",
     };
     sqlx::query(
         "INSERT INTO audit (at, project, sort, record, name, act, why, command) \

@@ -3,11 +3,13 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::copy::Copy;
+use super::mask::Mask;
 use super::migrate::Migrate;
 use super::options;
 use super::schema::{Diff, Merge};
 use crate::base::{Failure, Kind};
-use crate::lineage::{Branch, Children, Reason, Seconds, Snapshot};
+use crate::lineage::{Attestation, Branch, Children, Reason, Seconds, Snapshot};
 use crate::ops::Context;
 use crate::ops::branch::{self, beside::Beside, create, delete, list, reset, snapshot, switch, url};
 use crate::storage::protocol::Size;
@@ -30,6 +32,8 @@ enum DbCommand {
     Migrate(Migrate),
     Url(Url),
     Psql(Psql),
+    Mask(Mask),
+    Copy(Copy),
 }
 
 impl Db {
@@ -40,6 +44,8 @@ impl Db {
             DbCommand::Migrate(migrate) => migrate.run(context, ui).await,
             DbCommand::Url(url) => url.run(context, ui).await,
             DbCommand::Psql(psql) => psql.run(context).await,
+            DbCommand::Mask(mask) => mask.run(context, ui).await,
+            DbCommand::Copy(copy) => copy.run(context, ui).await,
         }
     }
 }
@@ -680,6 +686,19 @@ fn snapshot_remarks(row: &list::SnapshotRow, now: Seconds) -> String {
     remarks.join(", ")
 }
 
+/// How data was masked, in a line.
+fn masked(how: &Attestation) -> String {
+    format!(
+        "{} columns of {} tables from {}, {} searched, policy {:.12}, key {}",
+        how.masked,
+        how.tables,
+        words::harmless(&how.source),
+        how.searched,
+        how.policy,
+        how.key
+    )
+}
+
 async fn show_snapshot(context: &Context, ui: &Ui, name: &str) -> Result<(), Failure> {
     let row = list::snapshot(context, name).await?;
     if ui.wants_json() {
@@ -696,6 +715,7 @@ async fn show_snapshot(context: &Context, ui: &Ui, name: &str) -> Result<(), Fai
         ("Taken", words::ago(now - row.created)),
         ("Own data", own),
         ("Shared data", shared),
+        ("Masked", row.attestation.as_ref().map(masked).unwrap_or_default()),
         ("Remarks", snapshot_remarks(&row, now)),
     ];
     for (what, is) in rows.into_iter().filter(|(_, is)| !is.is_empty()) {

@@ -308,8 +308,8 @@ fn about(ui: &Ui, context: &Context, module: &Module) {
     after_help = "Examples:\n  devenv schema compose > .vscode/devenv.schema.json\n  devenv schema devenv\n\n`devenv init --vscode` writes the first one and the setting that uses it."
 )]
 pub(super) struct Schema {
-    /// compose: a compose file with x-devenv · devenv: what stands under x-devenv alone
-    #[arg(value_parser = ["compose", "devenv"])]
+    /// compose: a compose file with x-devenv · devenv: what stands under x-devenv alone · masks: a masking policy
+    #[arg(value_parser = ["compose", "devenv", "masks"])]
     which: String,
 }
 
@@ -317,6 +317,7 @@ impl Schema {
     pub(super) fn run(&self, ui: &Ui) {
         match self.which.as_str() {
             "devenv" => ui.bytes(schemas::X_DEVENV.as_bytes()),
+            "masks" => ui.bytes(schemas::MASKING.as_bytes()),
             _ => ui.json(&schemas::compose()),
         }
     }

@@ -1,6 +1,7 @@
 //! Listens: what was typed becomes the options of an operation. The only room that knows clap, and the
 //! environment is handed to it by `main`.
 
+mod copy;
 mod crash;
 mod db;
 mod doctor;
@@ -13,6 +14,7 @@ mod keeper;
 mod library;
 mod look;
 mod manual;
+mod mask;
 mod migrate;
 mod options;
 mod pool;

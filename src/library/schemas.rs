@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// `x-devenv`, at the top of a compose file and, as its definition `service`, in a service.
 pub const X_DEVENV: &str = include_str!("schemas/x-devenv.schema.json");
 
+/// A masking policy.
+pub const MASKING: &str = include_str!("schemas/masking.schema.json");
+
 /// The Compose Specification's own schema, as it came with compose-go 2.9.1 (Apache-2.0).
 pub const COMPOSE_SPECIFICATION: &str = include_str!("schemas/compose-spec.json");
 
@@ -104,6 +107,21 @@ mod tests {
         let ports =
             "x-devenv: { images: official, supabase: { studio: { service: api, port: \"${P:-1}\" } } }";
         assert_eq!(problems(&schema, ports), [""; 0]);
+    }
+
+    #[test]
+    fn a_policy_is_valid_where_it_is_understood() {
+        let schema: Value = serde_json::from_str(MASKING).unwrap();
+        let whole = "version: 1\ntables:\n  a.b:\n    c: email\n    d: null\n    e: {mask: date, days: 3, per: c}\n    \
+            f: {mask: json, paths: {$.x: phone}, rest: keep}\n    g: {mask: constant, value: x}\n  a.c: drop\n";
+        assert_eq!(problems(&schema, whole), [""; 0]);
+        for wrong in [
+            "tables: {}",
+            "version: 1\ntables: {a.b: {c: emial}}",
+            "version: 1\ntables: {a.b: {c: {mask: date, day: 3}}}",
+        ] {
+            assert!(!problems(&schema, wrong).is_empty(), "{wrong}");
+        }
     }
 
     #[test]

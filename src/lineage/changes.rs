@@ -44,7 +44,7 @@ impl Changes {
     }
 }
 
-/// One line on what was taken away, or had back.
+/// One line on what was taken away, had back, or copied from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
     /// When.
@@ -74,6 +74,8 @@ pub enum Act {
     Undelete,
     /// Taken away for good.
     Remove,
+    /// Data from elsewhere was copied into it as it is.
+    Copy,
 }
 
 /// What a command is about to do, written down before it begins, so that another one can finish it or take it back.

@@ -82,6 +82,7 @@ mod tests {
                 created: 0,
                 expires: None,
                 state: State::Ready,
+                attestation: None,
             };
             lineage.snapshots.insert(snapshot.id.clone(), snapshot);
         }

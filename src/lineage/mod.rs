@@ -129,8 +129,38 @@ pub struct Snapshot {
     pub created: Seconds,
     /// When it ends by itself.
     pub expires: Option<Seconds>,
+    /// How its data was masked, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
     /// Whether it is there.
     pub state: State,
+}
+
+/// How data was masked, and what was looked at afterwards. It names no value and no key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// The hash of the policy's text (SHA-256, hexadecimal).
+    pub policy: String,
+    /// The hash of the tables as they were read.
+    pub schema: String,
+    /// The beginning of a hash of the key.
+    pub key: String,
+    /// The version of the scanner.
+    pub scanner: u32,
+    /// Where the data came from, without a password.
+    pub source: String,
+    /// When it was read.
+    pub at: Seconds,
+    /// How many tables were copied.
+    pub tables: usize,
+    /// How many rows.
+    pub rows: u64,
+    /// How many columns were masked.
+    pub masked: usize,
+    /// How many columns that were kept were searched for what was masked elsewhere; nothing was found.
+    pub searched: usize,
+    /// What else was made sure of, in words.
+    pub verified: Vec<String>,
 }
 
 /// Why a snapshot was taken.

@@ -57,6 +57,7 @@ pub(super) fn lineage(text: &str) -> Lineage {
                 sequence,
                 created: number(&words, "created").unwrap_or(0),
                 expires: number(&words, "expires"),
+                attestation: None,
                 state: state(&words),
             };
             lineage.snapshots.insert(snapshot.id.clone(), snapshot);

@@ -18,6 +18,7 @@ pub mod init;
 mod inputs;
 pub mod lock;
 pub mod look;
+pub mod mask;
 mod memory;
 pub mod migrate;
 pub mod modules;

@@ -98,8 +98,18 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let known =
-            ["branches", "dotenv", "gateway", "images", "memory", "merge", "migrations", "supabase", "urls"];
+        let known = [
+            "branches",
+            "dotenv",
+            "gateway",
+            "images",
+            "masking",
+            "memory",
+            "merge",
+            "migrations",
+            "supabase",
+            "urls",
+        ];
         let members = self.mapping("x-devenv", value, &known)?;
         if let Some(branches) = members.get("branches") {
             self.list("x-devenv.branches", branches, "leave_out");
@@ -109,6 +119,9 @@ impl Reader<'_> {
         {
             let message = "`x-devenv.dotenv` is the name of a file, or true for `.env.local`".to_owned();
             self.mistake("x-devenv.dotenv", message, None);
+        }
+        if members.get("masking").is_some_and(|file| file.as_str().is_none_or(str::is_empty)) {
+            self.mistake("x-devenv.masking", "`x-devenv.masking` is the name of a file".to_owned(), None);
         }
         if let Some(urls) = members.get("urls")
             && !matches!(urls.as_str(), Some("follow" | "keep"))

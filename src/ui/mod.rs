@@ -161,6 +161,19 @@ impl Ui {
         })
     }
 
+    /// Asks for a line. Nothing where nobody can be asked.
+    pub fn typed(&self, question: &str) -> Result<Option<String>, Failure> {
+        self.settle();
+        if self.wishes.no_input || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(None);
+        }
+        let asked = dialoguer::Input::<String>::new().with_prompt(question).interact_text();
+        asked.map(Some).map_err(|error| {
+            let dialoguer::Error::IO(error) = error;
+            Failure::new(Kind::Interrupted, "no answer").source(error)
+        })
+    }
+
     /// Asks before something that cannot be taken back. Without a terminal it is a usage failure that names
     /// `flag`, the option that answers.
     pub fn confirm(&self, question: &str, flag: &str) -> Result<bool, Failure> {

@@ -13,14 +13,6 @@ const STACK: &str = "services:
 volumes: {data: {}}
 ";
 
-impl Site {
-    #[track_caller]
-    fn sql(&self, branch: &[&str], query: &str) -> String {
-        let run = self.run_args(&[&["psql"], branch, &["--", "-At", "-c", query]].concat()).exits(0);
-        run.out.trim().to_owned()
-    }
-}
-
 fn up(test: &str) -> Site {
     let site = Site::pooled(test, STACK);
     site.ok("up");

@@ -27,6 +27,8 @@ mod interop;
 mod life;
 mod machine;
 mod made;
+mod mask;
+mod mask_corpus;
 mod migrate;
 mod pooled;
 mod postgres;

@@ -17,13 +17,6 @@ x-devenv: {migrations: db/migrations, merge: {tables: [kinds]}}
 ";
 
 impl Site {
-    /// Asks the current branch's database, or that of the branch `on`.
-    #[track_caller]
-    fn asked(&self, on: &[&str], query: &str) -> String {
-        let run = self.run_args(&[&["psql"], on, &["--", "-At", "-c", query]].concat()).exits(0);
-        run.out.trim().to_owned()
-    }
-
     fn migration(&self, version: u32, name: &str, sql: &str, rollback: Option<&str>) {
         self.file(&format!("db/migrations/{version}_{name}.sql"), sql);
         if let Some(rollback) = rollback {
@@ -34,7 +27,7 @@ impl Site {
     fn history(&self) -> String {
         let sql =
             "select string_agg(version, ' ' order by version) from supabase_migrations.schema_migrations";
-        self.asked(&[], sql)
+        self.sql(&[], sql)
     }
 
     /// How each migration stands.
@@ -82,7 +75,7 @@ fn migrations_up_down_and_what_is_said_of_them() {
     site.ok("db migrate up").says(&["nothing to do"]);
 
     // The history is what the Supabase CLI writes: the statements as they stand in the file, without `;`.
-    let kept = site.asked(&[], "select version, name, array_to_json(statements) from supabase_migrations.schema_migrations order by 1");
+    let kept = site.sql(&[], "select version, name, array_to_json(statements) from supabase_migrations.schema_migrations order by 1");
     assert_eq!(
         kept,
         "1|users|[\"create table users (id int primary key)\",\"-- the end\"]\n\
@@ -96,15 +89,15 @@ fn migrations_up_down_and_what_is_said_of_them() {
         "4_bad.sql:3:27",
         "db snapshot restore feat-before-migrate",
     ]);
-    assert_eq!(site.asked(&[], "select to_regclass('half') is null"), "t");
+    assert_eq!(site.sql(&[], "select to_regclass('half') is null"), "t");
     let kept = failed.err.split("restore ").nth(1).unwrap().split('`').next().unwrap().to_owned();
-    site.asked(&[], "create table later (id int)");
+    site.sql(&[], "create table later (id int)");
     site.ok(&format!("db snapshot restore {kept}"));
-    assert_eq!(site.asked(&[], "select to_regclass('later') is null"), "t");
+    assert_eq!(site.sql(&[], "select to_regclass('later') is null"), "t");
     fs::remove_file(site.dir().join("db/migrations/4_bad.sql")).unwrap();
 
     // Edited, out of order, without a file.
-    site.asked(&[], "insert into supabase_migrations.schema_migrations values ('5', null, 'theirs')");
+    site.sql(&[], "insert into supabase_migrations.schema_migrations values ('5', null, 'theirs')");
     site.migration(2, "name", "alter table users add name varchar;", None);
     site.migration(3, "late", "create table late (id int);", Some("drop table late;"));
     assert_eq!(site.standing(), "1 applied, 2 edited, 3 out-of-order, 5 without-file");
@@ -120,7 +113,7 @@ fn migrations_up_down_and_what_is_said_of_them() {
     site.ok("db migrate redo --no-snapshot").says(&["took back and applied again migration 3"]);
     site.ok("db migrate down").says(&["took back migration 3", "feat-before-migrate-down"]);
     assert_eq!(
-        (site.history().as_str(), site.asked(&[], "select to_regclass('late') is null").as_str()),
+        (site.history().as_str(), site.sql(&[], "select to_regclass('late') is null").as_str()),
         ("1 2", "t")
     );
     site.run("db migrate down")
@@ -148,7 +141,7 @@ fn migrations_tried_on_throw_away_branches() {
     verified.prints(&["users", "ok", "no rollback"]);
     // What was tried is gone, and what was there is not.
     assert_eq!(site.branches(), ["main", "*feat"]);
-    assert_eq!(site.asked(&[], "select count(*) from users"), "1");
+    assert_eq!(site.sql(&[], "select count(*) from users"), "1");
     site.ok("db migrate diff --exit-code").says(&["the database is what its migrations make"]);
 
     // A rollback that forgets something.
@@ -166,7 +159,7 @@ fn migrations_tried_on_throw_away_branches() {
     fs::remove_file(site.dir().join("db/migrations/3_more.sql")).unwrap();
 
     // What was done by hand becomes a migration.
-    site.asked(&[], "alter table users add email text; create view names as select name from users; comment on view names is 'n'");
+    site.sql(&[], "alter table users add email text; create view names as select name from users; comment on view names is 'n'");
     site.run("db migrate diff --exit-code")
         .exits(1)
         .prints(&["ADD COLUMN email text", "CREATE VIEW public.names"]);
@@ -198,13 +191,13 @@ fn migrations_tried_on_throw_away_branches() {
 #[test]
 fn branches_compared_and_put_together() {
     let site = site("merge");
-    site.asked(
+    site.sql(
         &[],
         "create table users (id int primary key, name text); create table kinds (code text primary key, label text);
          insert into kinds values ('a', 'A'), ('b', 'B'), ('c', 'C')",
     );
     site.ok("db branch create feat");
-    site.asked(
+    site.sql(
         &[],
         "alter table users add email text; create index on users (email); alter table users enable row level security;
          create policy own on users using (name = current_user);
@@ -229,7 +222,7 @@ fn branches_compared_and_put_together() {
         .says(&["there is no table `public.nothing`"]);
 
     site.ok("db branch switch main");
-    site.asked(&[], "alter table users add age int; update kinds set label = 'BB' where code = 'b'");
+    site.sql(&[], "alter table users add age int; update kinds set label = 'BB' where code = 'b'");
     site.ok("db branch merge feat --plan")
         .prints(&["ADD COLUMN email text", "UPDATE public.kinds SET label = 'AA'"]);
     site.ok("db branch merge feat --verify").says(&["proved"]);
@@ -237,21 +230,21 @@ fn branches_compared_and_put_together() {
     let done = site.ok("db branch merge feat").says(&["merged feat into main", "main-before-merge"]);
     assert!(done.out.trim().ends_with("_merge_feat.sql"), "{done}");
     let columns = "select string_agg(attname, ' ' order by attname) from pg_attribute where attrelid = 'users'::regclass and attnum > 0";
-    assert_eq!(site.asked(&[], columns), "age email id name");
+    assert_eq!(site.sql(&[], columns), "age email id name");
     assert_eq!(
-        site.asked(&[], "select string_agg(code || label, ' ' order by code) from kinds"),
+        site.sql(&[], "select string_agg(code || label, ' ' order by code) from kinds"),
         "aAA bBB dit's"
     );
     site.ok("db branch merge feat").says(&["has all of feat already"]);
 
     // The same changed on both sides.
     site.ok("db branch create other --no-switch");
-    site.asked(
+    site.sql(
         &[],
         "alter table users alter age type bigint; update kinds set label = 'ours' where code = 'a'",
     );
     site.ok("db branch switch other");
-    site.asked(
+    site.sql(
         &[],
         "alter table users alter age type smallint; update kinds set label = 'theirs' where code = 'a'",
     );
@@ -329,7 +322,7 @@ fn migrating_cut_off_at_any_step() {
             site.agrees();
             site.ok("db migrate down 2 --no-snapshot");
             assert_eq!(
-                site.asked(&[], "select to_regclass('a') is null and to_regclass('b') is null"),
+                site.sql(&[], "select to_regclass('a') is null and to_regclass('b') is null"),
                 "t",
                 "{step}"
             );
@@ -356,14 +349,14 @@ fn migrating_cut_off_at_any_step() {
 #[test]
 fn a_merge_cut_off_at_any_step() {
     let site = site("fmerge");
-    site.asked(&[], "create table t (id int primary key)");
+    site.sql(&[], "create table t (id int primary key)");
     site.ok("db branch create feat");
     for (number, end) in ENDS.into_iter().enumerate() {
         for (step, written) in
             [("merge:proved", false), ("merge:kept", false), ("merge:written", true), ("merge:applied", true)]
         {
             let column = format!("{}{number}", step.replace(':', "_"));
-            site.asked(&["feat"], &format!("alter table t add {column} int"));
+            site.sql(&["feat"], &format!("alter table t add {column} int"));
             site.ok("db branch switch main");
             cut(&site, step, end, "db branch merge feat");
             // A file that was written is a migration like any other: the next `up` applies it, the next merge finds it
@@ -375,7 +368,7 @@ fn a_merge_cut_off_at_any_step() {
             let there = format!(
                 "select count(*) from pg_attribute where attrelid = 't'::regclass and attname = '{column}'"
             );
-            assert_eq!(site.asked(&[], &there), "1", "{step}");
+            assert_eq!(site.sql(&[], &there), "1", "{step}");
             let pending = site.standing();
             assert!(!pending.contains("pending") && !pending.contains("order"), "{step}: {pending}");
             assert_eq!(site.branches(), ["*main", "feat"], "{step}");

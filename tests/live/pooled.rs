@@ -110,6 +110,13 @@ impl Site {
         site
     }
 
+    /// Asks the current branch's database, or that of a branch.
+    #[track_caller]
+    pub(crate) fn sql(&self, branch: &[&str], query: &str) -> String {
+        let run = self.run_args(&[&["psql"], branch, &["--", "-At", "-c", query]].concat()).exits(0);
+        run.out.trim().to_owned()
+    }
+
     /// Writes the row; the file of another volume is to say the same.
     pub(crate) fn write(&self, row: &str) {
         let script = format!("echo {row} > /data/row; echo {row} > /files/row; sync /data/row /files/row");

@@ -12,9 +12,10 @@ const FIXTURE_1: &str = include_str!("../fixtures/1.sql");
 const FIXTURE_2: &str = include_str!("../fixtures/2.sql");
 
 /// A release that knows one version more.
-const NEXT: [&str; 3] = [
+const NEXT: [&str; 4] = [
     schema::STEPS[0],
     schema::STEPS[1],
+    schema::STEPS[2],
     "ALTER TABLE branches ADD COLUMN colour TEXT NOT NULL DEFAULT 'green'; \
      INSERT INTO meta VALUES ('next', 1)",
 ];
@@ -95,7 +96,7 @@ async fn an_older_file_is_copied_and_brought_forward() {
     let file = folder.path().join("catalogue.db");
     let before = fs::read(&file).unwrap();
     let error = Catalogue::open(folder.path()).await.unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 3, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 4, known: 3, .. }), "{error:?}");
     assert_eq!(error.kind(), Kind::Files);
     assert_eq!(fs::read(&file).unwrap(), before);
     assert!(!folder.path().join("catalogue.db-wal").exists());
@@ -105,8 +106,12 @@ async fn an_older_file_is_copied_and_brought_forward() {
 #[tokio::test]
 async fn a_step_that_fails_changes_nothing() {
     let folder = fixture().await;
-    let broken =
-        [schema::STEPS[0], schema::STEPS[1], "ALTER TABLE branches ADD COLUMN colour TEXT; SELECT nonsense"];
+    let broken = [
+        schema::STEPS[0],
+        schema::STEPS[1],
+        schema::STEPS[2],
+        "ALTER TABLE branches ADD COLUMN colour TEXT; SELECT nonsense",
+    ];
     for _ in 0..2 {
         let error = opening::open(folder.path(), &broken).await.unwrap_err();
         assert!(matches!(error, Error::Other { .. }), "{error:?}");
@@ -127,7 +132,7 @@ async fn a_newer_version_that_is_only_in_the_log_is_seen() {
         fs::copy(folder.path().join(&name), crashed.path().join(&name)).unwrap();
     }
     let error = Catalogue::open(crashed.path()).await.unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 3, .. }), "{error:?}");
+    assert!(matches!(error, Error::Newer { found: 4, .. }), "{error:?}");
     drop(opened);
 }
 

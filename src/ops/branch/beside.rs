@@ -86,12 +86,12 @@ pub fn label<'a>(base: &str, environment: &'a str) -> Option<&'a str> {
 
 /// The project as an environment beside has it.
 pub(in crate::ops) struct Apart {
-    context: Context,
-    subject: Subject,
+    pub(super) context: Context,
+    pub(super) subject: Subject,
 }
 
 impl Apart {
-    fn load(
+    pub(super) fn load(
         context: &Context,
         base: &str,
         environment: &str,

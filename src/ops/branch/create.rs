@@ -222,6 +222,7 @@ impl Branches<'_> {
             sequence: sequence + 1,
             created: branch.used,
             expires: None,
+            attestation: None,
             state: State::Ready,
         };
         branch.fork = Some(snapshot.id.clone());

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Branches, url};
 use crate::base::Failure;
-use crate::lineage::{Branch, Reason, Seconds, Snapshot, State};
+use crate::lineage::{Attestation, Branch, Reason, Seconds, Snapshot, State};
 use crate::ops::{Context, failures};
 use crate::storage::protocol::Size;
 
@@ -193,6 +193,8 @@ pub struct SnapshotRow {
     pub expires: Option<Seconds>,
     /// When it was deleted, if it was.
     pub deleted: Option<Seconds>,
+    /// How its data was masked, if it was.
+    pub attestation: Option<Attestation>,
     /// How large it is, where that was asked for.
     pub size: Option<Size>,
 }
@@ -235,6 +237,7 @@ fn snapshot_row(branches: &Branches<'_>, snapshot: &Snapshot, size: Option<Size>
         created: snapshot.created,
         expires: snapshot.expires,
         deleted: snapshot.state.deleted(),
+        attestation: snapshot.attestation.clone(),
         size,
     }
 }

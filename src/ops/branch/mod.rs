@@ -10,6 +10,7 @@ pub mod beside;
 pub mod bind;
 pub mod capture;
 pub mod compare;
+pub mod copy;
 pub mod create;
 pub mod delete;
 pub mod identity;

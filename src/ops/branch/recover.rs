@@ -79,6 +79,14 @@ async fn one(branches: &mut Branches<'_>, id: IntentId, intent: &Intent) -> Resu
                 [text("branch"), text("fork"), text("snapshot")].into_iter().flatten().collect();
             branches.take_back(id, &data).await
         }
+        // Nor is anything of a copy, whose server runs in an environment that no record names.
+        "db copy" => {
+            if let Some(environment) = text("copying") {
+                super::copy::forget(branches, &environment).await?;
+            }
+            let data: Vec<String> = [text("branch"), text("snapshot")].into_iter().flatten().collect();
+            branches.take_back(id, &data).await
+        }
         "branch switch" | "branch reset" | "snapshot restore" => {
             let wanted = wanted_data(branches, intent);
             let live = live(branches).await?;

@@ -175,6 +175,7 @@ fn kept(branches: &Branches<'_>, branch: &Branch, verb: &str, sequence: i64) -> 
         sequence,
         created: at,
         expires: Some(at + KEPT),
+        attestation: None,
         state: State::Ready,
     }
 }

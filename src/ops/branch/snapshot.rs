@@ -68,6 +68,7 @@ async fn freeze(
         sequence,
         created,
         expires: options.ttl.map(|ttl| created + ttl),
+        attestation: None,
         state: State::Ready,
     };
     let manifest = branches.manifest(Record::Snapshot(snapshot.clone()));

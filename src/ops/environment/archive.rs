@@ -134,6 +134,7 @@ async fn frozen(
         sequence: intent.sequences().start,
         created: manifest.created,
         expires: Some(manifest.created),
+        attestation: None,
         state: State::Ready,
     };
     let what = Capture {

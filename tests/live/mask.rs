@@ -1,0 +1,308 @@
+//! Masked copies of a real PostgreSQL: what is proposed, what is refused, what arrives, and that nothing raw does.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::pooled::pool;
+use crate::site::{Site, engine};
+
+const STACK: &str = "services:
+  db:
+    image: devenv.local/supabase/postgres:17
+    environment: {POSTGRES_PASSWORD: pw-of-the-source, PGDATA: /var/lib/postgresql/data, POSTGRES_USER: postgres}
+    ports: ['127.0.0.1::5432']
+    volumes: ['data:/var/lib/postgresql/data']
+    stop_signal: SIGINT
+    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
+volumes: {data: {}}
+";
+
+/// A shop whose every personal value says so.
+const SHOP: &str = "
+create schema shop;
+create type shop.tier as enum ('free', 'paid');
+create domain shop.code as text check (value ~ '^[a-z0-9.@-]+$');
+create table shop.users (
+  id int generated always as identity primary key,
+  email varchar(80) not null unique,
+  full_name text not null,
+  phone text,
+  born date,
+  token uuid unique,
+  tier shop.tier not null default 'free',
+  bio text,
+  prefs jsonb,
+  tags text[],
+  shout text generated always as (upper(full_name)) stored
+);
+create unique index on shop.users (lower(email));
+create table shop.accounts (number text primary key check (length(number) = 10), owner int not null references shop.users);
+create table shop.orders (
+  id bigint primary key, account text not null references shop.accounts, contact text, note text, placed timestamptz
+) ;
+create table shop.log (at timestamptz not null, line text) partition by range (at);
+create table shop.log_1 partition of shop.log for values from ('2024-01-01') to ('2025-01-01');
+create materialized view shop.sums as select account, count(*) n from shop.orders group by 1;
+create sequence shop.numbers; select setval('shop.numbers', 41);
+insert into shop.users (email, full_name, phone, born, token, bio, prefs, tags)
+select 'Canary' || n || '@corp-canary.de', 'Canaryana' || n || ' Canarylli', '+49 30 55' || (480000 + n), date '1980-01-01' + n,
+  ('c0ffee00-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid,
+  'Hi I am canaryana' || n || ' Canarylli, write to canary' || n || '@corp-canary.de',
+  jsonb_build_object('phone', '+49 30 55' || (480000 + n), 'theme', 'dark', 'more', jsonb_build_array('canary' || n || '@corp-canary.de')),
+  array['vip', 'Canarytag' || n]
+from generate_series(1, 500) n;
+insert into shop.accounts select lpad((7300000000 + id)::text, 10, '0'), id from shop.users;
+insert into shop.orders select n, number, (select email from shop.users where id = owner), 'left at the door', now()
+from generate_series(1, 2) k, lateral (select number, owner, row_number() over () + 500 * (k - 1) n from shop.accounts) a;
+insert into shop.log values ('2024-03-01', 'started'), ('2024-03-02', null), ('2024-03-03', '');
+refresh materialized view shop.sums;
+";
+
+/// What no byte may say after a masked copy. Each is the beginning of what stands in some column.
+const CANARIES: [&str; 9] = [
+    "Canaryana",
+    "canaryana",
+    "CANARYANA",
+    "Canarylli",
+    "corp-canary",
+    "30 5548",
+    "Canarytag",
+    "73000004",
+    "c0ffee00",
+];
+
+const POLICY: &str = "version: 1
+tables:
+  shop.users:
+    id: keep
+    email: email
+    full_name: name
+    phone: phone
+    born: {mask: date, days: 30, per: id}
+    token: uuid
+    tier: keep
+    bio: redact
+    prefs: {mask: json, paths: {$.phone: phone}, rest: redact}
+    tags: form
+  shop.accounts:
+    number: digits
+    owner: keep
+  shop.orders:
+    id: keep
+    contact: email
+    note: keep
+    placed: keep
+  shop.log:
+    at: keep
+    line: keep
+";
+
+/// A source that has nothing to do with any pool.
+fn source(test: &str) -> (Site, String) {
+    let site = Site::up(test, STACK);
+    site.run_fed(&["psql", "--", "-q", "-v", "ON_ERROR_STOP=1"], SHOP.as_bytes()).exits(0);
+    let url = site.ok("db url").out.trim().to_owned();
+    (site, url)
+}
+
+fn target(test: &str, url: &str, policy: &str) -> Site {
+    let mut site = Site::pooled(test, STACK);
+    site.set("SOURCE", url);
+    site.file("masking.yaml", policy);
+    site
+}
+
+/// The policy without the tables of the image's own schemas, which the database of the source has too.
+fn whole(site: &Site) -> String {
+    let scanned = site.json("db mask scan --from env:SOURCE --all --sample 0 --json");
+    let mut policy = POLICY.to_owned();
+    let mut others: Vec<&str> =
+        scanned["findings"].as_array().unwrap().iter().filter_map(|it| it["table"].as_str()).collect();
+    others.dedup();
+    for table in others.into_iter().filter(|table| !table.starts_with("shop.")) {
+        policy.push_str(&format!("  {table}: drop\n"));
+    }
+    policy
+}
+
+/// How often any of `needles` stands in the bytes of a file, however large.
+fn count(path: &Path, needles: &[&str]) -> usize {
+    let Ok(mut file) = fs::File::open(path) else { return 0 };
+    let mut buffer = vec![0_u8; 1 << 20];
+    let (mut kept, mut found) = (0, 0);
+    while let Ok(read @ 1..) = file.read(&mut buffer[kept..]) {
+        let length = kept + read;
+        for needle in needles {
+            found += buffer[..length].windows(needle.len()).filter(|it| *it == needle.as_bytes()).count();
+        }
+        // What begins at the end of this piece goes on in the next.
+        kept = 32.min(length);
+        buffer.copy_within(length - kept..length, 0);
+    }
+    found
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Every byte that a copy could have left: the pool's file, with all data directories, logs and snapshots in it, and
+/// all that the command keeps.
+fn left(site: &Site) -> Vec<(PathBuf, usize)> {
+    // What the pool's file system holds in memory is in its file after that.
+    std::process::Command::new("sync").status().unwrap();
+    let root = engine("GET", "/info").1["DockerRootDir"].as_str().unwrap_or_default().to_owned();
+    let image = PathBuf::from(root).join("devenv").join(pool()).join("pool.img");
+    assert!(image.exists(), "{} is the pool", image.display());
+    let home = site.dir().parent().unwrap().to_owned();
+    let all = files(&home).into_iter().chain([image]);
+    all.map(|path| (path.clone(), count(&path, &CANARIES))).filter(|(_, found)| *found > 0).collect()
+}
+
+#[test]
+fn nothing_raw_is_left_of_a_masked_copy() {
+    let (_source, url) = source("maskleak");
+    let site = target("maskleakto", &url, POLICY);
+    site.file("masking.yaml", &whole(&site));
+    site.ok("db mask check --from env:SOURCE");
+    let child = site.spawn("db copy --from env:SOURCE --to safe --masked");
+    let mut seen = Vec::new();
+    let pid = child.id().to_string();
+    while Path::new("/proc").join(&pid).join("exe").read_link().is_ok() {
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let arguments = String::from_utf8_lossy(&arguments).into_owned();
+            let tells =
+                CANARIES.iter().any(|it| arguments.contains(it)) || arguments.contains("pw-of-the-source@");
+            seen.extend(tells.then_some(arguments));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        if fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z ")) {
+            break;
+        }
+    }
+    let run = crate::site::Run::of("db copy", child).exits(0);
+    assert!(seen.is_empty(), "{seen:?}");
+    assert!(CANARIES.iter().all(|it| !run.err.contains(it)), "{run}");
+    assert_eq!(left(&site), []);
+
+    // It is all there, and fits together.
+    site.ok("db url safe --start");
+    assert_eq!(left(&site), []);
+    let ask = |query: &str| site.sql(&["safe"], query);
+    assert_eq!(
+        ask("select count(*), count(distinct email), count(distinct lower(email)) from shop.users"),
+        "500|500|500"
+    );
+    assert_eq!(ask("select count(*) from shop.orders join shop.accounts on account = number"), "1000");
+    assert_eq!(
+        ask(
+            "select count(*) from shop.orders o join shop.accounts on account = number join shop.users u on u.id = owner where o.contact = u.email"
+        ),
+        "1000"
+    );
+    assert_eq!(
+        ask("select count(*) from shop.users where email ~ '@example.(com|org|net)$' and phone like '+999%'"),
+        "500"
+    );
+    assert_eq!(
+        ask("select count(*) from shop.users where shout = upper(full_name) and prefs->>'theme' = 'dark'"),
+        "500"
+    );
+    assert_eq!(ask("select sum(n), count(*) from shop.sums"), "1000|500");
+    assert_eq!(ask("select count(*), count(line) from shop.log"), "3|2");
+    assert_eq!(ask("select nextval('shop.numbers'), max(id) from shop.users group by ()"), "42|500");
+    assert_eq!(ask("insert into shop.users (email, full_name) values ('a@b', 'c') returning id"), "501");
+    let snapshots = site.json("db snapshot list --json --all");
+    let name = snapshots["snapshots"][0]["name"].as_str().unwrap().to_owned();
+    let shown = site.json(&format!("db snapshot show {name} --json"));
+    let attested = &shown["snapshot"]["attestation"];
+    assert!(attested["policy"].as_str().unwrap().len() == 64 && attested["rows"] == 2003, "{attested}");
+    site.ok("db mask verify --from safe --against env:SOURCE").says(&["nothing was found"]);
+
+    // The same test finds what is raw.
+    site.run("db copy --from env:SOURCE --to raw --raw").exits(2).says(&["--confirm raw"]);
+    site.run("db copy --from env:SOURCE --to raw --raw --confirm other").exits(2);
+    site.ok("db copy --from env:SOURCE --to raw --raw --confirm raw");
+    let found = left(&site);
+    assert!(found.iter().map(|(_, found)| found).sum::<usize>() > 500, "{found:?}");
+    site.ok("down");
+    site.agrees();
+}
+
+#[test]
+fn what_cannot_be_masked_is_refused_before_a_row_is_read() {
+    let (source, url) = source("maskgate");
+    let site = target("maskgateto", &url, POLICY);
+    let policy = whole(&site);
+    let refused = |from: &str, to: &str, says: &[&str]| {
+        site.file("masking.yaml", &policy.replace(from, to));
+        site.run("db mask check --from env:SOURCE").exits(7).says(says);
+        site.run("db copy --from env:SOURCE --to x --masked").exits(7).says(says);
+    };
+    refused("    phone: phone\n", "", &["shop.users.phone", "is not decided on"]);
+    refused(
+        "    phone: phone\n",
+        "    phones: phone\n",
+        &["shop.users.phones", "is not there", "masking.yaml:7"],
+    );
+    refused("    email: email\n", "    email: name\n", &["have to be unique"]);
+    refused("    full_name: name\n", "    full_name: null\n", &["takes no NULL"]);
+    refused(
+        "    born: {mask: date, days: 30, per: id}\n",
+        "    born: email\n",
+        &["nothing for the type date"],
+    );
+    site.file("masking.yaml", &policy);
+    // A copy of a masked value in a column that is kept.
+    source
+        .run_args(&[
+            "psql",
+            "--",
+            "-c",
+            "update shop.orders set note = 'for Canaryana7 Canarylli' where id = 7",
+        ])
+        .exits(0);
+    let run = site.run("db copy --from env:SOURCE --to x --masked").exits(7);
+    let run = run.says(&["raw values are left", "shop.orders.note", "in 1 rows"]);
+    assert!(!run.err.contains("Canary"), "{run}");
+    assert_eq!(site.branches(), ["*main"]);
+    // Nor is anything said of values by what shows them.
+    let shown = site.ok("db mask preview shop.users --from env:SOURCE");
+    assert!(CANARIES.iter().all(|it| !shown.out.contains(it)), "{shown}");
+    shown.prints(&["@example.", "+999", "full_name"]);
+    site.agrees();
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_copy_that_is_cut_off_is_absent_or_whole() {
+    let (_source, url) = source("maskcut");
+    let site = target("maskcutto", &url, POLICY);
+    site.file("masking.yaml", &whole(&site));
+    let words = "db copy --from env:SOURCE --to safe --masked";
+    for step in ["begun", "started", "schema", "table", "rows", "carried", "stopped", "frozen"] {
+        let end = if step == "rows" { "return" } else { "return(KILL)" };
+        let run = site.failing(&format!("db:copy:{step}={end}"), words);
+        assert_ne!(run.code, Some(0), "{run}");
+        site.run("db url safe").exits(2).says(&["no such branch"]);
+        // The next command that changes something puts it right.
+        site.ok("db branch ttl main never");
+        assert_eq!(site.branches(), ["*main"], "{step}");
+        let left: Vec<String> = site.inventory().into_iter().filter(|line| line.contains("copy-")).collect();
+        assert!(left.is_empty(), "{step}: {left:?}");
+        site.agrees();
+    }
+    assert_eq!(site.failing("db:copy:committed=return(KILL)", words).code, None);
+    assert_eq!(site.branches(), ["*main", "safe"]);
+    site.ok("db url safe --start");
+    assert_eq!(site.sql(&["safe"], "select count(*) from shop.users"), "500");
+    site.ok("down");
+    site.agrees();
+}
