@@ -172,8 +172,10 @@ fn hashes_agree(name: &str, text: &str, number: usize) {
         lines.sort();
         lines
     };
-    let theirs =
-        lines(Run::new("", &site.program(peer(SAME)).args(["config", "--hash", "*"]).output().unwrap()));
+    let theirs = lines(Run::new(
+        "",
+        &site.program(peer("compose", SAME)).args(["config", "--hash", "*"]).output().unwrap(),
+    ));
     let ours = lines(site.run_args(&["config", "--hash", "*"]).exits(0));
     assert_eq!(ours, theirs, "{name}");
     assert!(!ours.is_empty());
