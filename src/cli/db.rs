@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::copy::Copy;
 use super::mask::Mask;
+use super::migrate::Migrate;
 use super::options;
+use super::schema::{Diff, Merge};
 use crate::base::{Failure, Kind};
 use crate::lineage::{Attestation, Branch, Children, Reason, Seconds, Snapshot};
 use crate::ops::Context;
@@ -13,7 +15,7 @@ use crate::ops::branch::{self, beside::Beside, create, delete, list, reset, snap
 use crate::storage::protocol::Size;
 use crate::ui::{Table, Ui, words};
 
-/// Branches, snapshots and the address of the stack's data
+/// Branches, snapshots, migrations and the address of the stack's data
 #[derive(Debug, Args)]
 pub(super) struct Db {
     #[command(subcommand)]
@@ -26,6 +28,8 @@ enum DbCommand {
     Branch(Branches),
     #[command(visible_alias = "snap")]
     Snapshot(Snapshots),
+    #[command(visible_alias = "m")]
+    Migrate(Migrate),
     Url(Url),
     Psql(Psql),
     Mask(Mask),
@@ -37,6 +41,7 @@ impl Db {
         match self.command {
             DbCommand::Branch(branches) => branches.run(context, ui).await,
             DbCommand::Snapshot(snapshots) => snapshots.run(context, ui).await,
+            DbCommand::Migrate(migrate) => migrate.run(context, ui).await,
             DbCommand::Url(url) => url.run(context, ui).await,
             DbCommand::Psql(psql) => psql.run(context).await,
             DbCommand::Mask(mask) => mask.run(context, ui).await,
@@ -74,6 +79,8 @@ enum BranchCommand {
     Protect(Named),
     Unprotect(Named),
     Ttl(Ttl),
+    Diff(Diff),
+    Merge(Merge),
 }
 
 /// Make a branch and let the services go on with it
@@ -226,6 +233,8 @@ impl Branches {
                 Ok(())
             }
             BranchCommand::Delete(delete) => delete.run(context, ui).await,
+            BranchCommand::Diff(diff) => diff.run(context, ui).await,
+            BranchCommand::Merge(merge) => merge.run(context, ui).await,
             BranchCommand::Undelete(undelete) => {
                 let branch = delete::undelete(context, &undelete.name, undelete.rename.as_deref()).await?;
                 told(ui, &branch, json!({}));

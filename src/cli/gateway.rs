@@ -75,7 +75,7 @@ struct TrustCa {
 /// Let a port of this machine lead to a service of the project's current environment
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv gateway port                   show all\n  devenv gateway port 5432 db           DATABASE_URL stays the same on every git branch\n  devenv gateway port 8080 api:3000/http\n  devenv gateway port 5432 --off\n\nIt is for clients that do not know *.localhost. In a compose file, for all who use it:\n  x-devenv: {gateway: {ports: {5432: db, 8080: \"api:3000/http\"}}}"
+    after_help = "Examples:\n  devenv gateway port                   show all\n  devenv gateway port 5432 db           DATABASE_URL stays the same on every git branch\n  devenv gateway port 8080 api:3000/http\n  devenv gateway port 5432 --off\n\nIt is for clients that do not know *.localhost. In a compose file, for all who use it:\n  x-devenv: {gateway: {ports: {\"5432\": db, \"8080\": \"api:3000/http\"}}}"
 )]
 struct Port {
     /// The port of this machine
@@ -92,18 +92,18 @@ struct Port {
 /// Say after how long without traffic environments are put to sleep
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv gateway idle 30m              this git branch's environment\n  devenv -e qa gateway idle never\n  devenv gateway idle 1h --project     all of this project\n  devenv gateway idle usual            what the file says, or what holds for all\n\nThe next request or connection wakes what sleeps. In a compose file:\n  x-devenv: {gateway: {idle: 30m}}\nWhat is said of one environment comes before what is said of its project, that before the\nfile, and that before what holds for all, which is four hours."
+    after_help = "Examples:\n  devenv gateway idle 30m              this git branch's environment\n  devenv -e qa gateway idle never\n  devenv gateway idle 1h --all-environments   of this project\n  devenv gateway idle usual            what the file says, or what holds for all\n\nThe next request or connection wakes what sleeps. In a compose file:\n  x-devenv: {gateway: {idle: 30m}}\nWhat is said of one environment comes before what is said of its project, that before the\nfile, and that before what holds for all, which is four hours."
 )]
 struct Idle {
     /// Such as `30m` or `4h`; `never`, or `usual` to take back what was said
     #[arg(value_name = "SPAN|never|usual", value_parser = idle_or_usual)]
     after: Sleeps,
     /// All environments of this project
-    #[arg(long, conflicts_with = "all")]
-    project: bool,
+    #[arg(long, conflicts_with = "all_projects")]
+    all_environments: bool,
     /// All that devenv made and nothing else is said of
     #[arg(long)]
-    all: bool,
+    all_projects: bool,
 }
 
 /// None for what is usual.
@@ -165,8 +165,8 @@ impl Gateway {
             }
             GatewayCommand::Idle(idle) => {
                 let whose = match () {
-                    () if idle.all => gateway::Whose::All,
-                    () if idle.project => gateway::Whose::Project,
+                    () if idle.all_projects => gateway::Whose::All,
+                    () if idle.all_environments => gateway::Whose::Project,
                     () => gateway::Whose::Environment,
                 };
                 show(ui, &gateway::idle(context, whose, idle.after).await?);
@@ -342,7 +342,13 @@ impl Served {
     /// Does it; a failure is one line on standard error.
     pub(super) fn run(self) -> ExitCode {
         let Act::Serve { engine, folder, port } = self.act;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        // Two that serve, and one that writes a small file from time to time.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(2)
+            .thread_keep_alive(std::time::Duration::from_secs(1))
+            .enable_all()
+            .build();
         let result = runtime
             .map_err(|error| Failure::new(Kind::Failed, "no threads").source(error))
             .and_then(|runtime| {

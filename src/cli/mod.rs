@@ -15,10 +15,12 @@ mod library;
 mod look;
 mod manual;
 mod mask;
+mod migrate;
 mod options;
 mod pool;
 mod project;
 mod run;
+mod schema;
 mod stack;
 
 use std::collections::BTreeMap;

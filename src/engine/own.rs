@@ -35,6 +35,8 @@ pub struct Own {
     pub image: String,
     /// Arguments of the program.
     pub arguments: Vec<String>,
+    /// Variables that it sees.
+    pub environment: Vec<(String, String)>,
     /// Labels beside [`LABEL`].
     pub labels: BTreeMap<String, String>,
     /// Volumes by name, and folders of the engine's machine by their path, which have to be there; path inside,
@@ -161,6 +163,7 @@ impl Engine {
         let body = ContainerCreateBody {
             image: Some(own.image.clone()),
             cmd: Some(own.arguments.clone()),
+            env: Some(own.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             labels: Some(labels),
             user: Some("0:0".to_owned()),
             attach_stdin: Some(false),

@@ -75,6 +75,30 @@ pub fn had_visitors(before: Moved, after: Moved) -> bool {
     received.abs_diff(sent) > MURMUR
 }
 
+/// Whether anybody on this machine is connected to one of these ports, or was a minute ago, by the kernel's table of
+/// connections (`proc_pid_net(5)`, `/proc/net/tcp` and `tcp6`). Little that is said both ways is in no sum of bytes.
+#[must_use]
+pub fn is_connected(table: &str, ports: &BTreeSet<u16>) -> bool {
+    /// `TCP_LISTEN` (Linux, `include/net/tcp_states.h`).
+    const LISTENS: &str = "0A";
+    /// `127.0.0.1`, `::1`, and the first of them as the second writes it.
+    const LOOPBACKS: [&str; 3] =
+        ["0100007F:", "00000000000000000000000001000000:", "0000000000000000FFFF00000100007F:"];
+    table.lines().skip(1).any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (Some(local), Some(remote), Some(state)) = (words.next(), words.next(), words.next()) else {
+            return false;
+        };
+        let is_ours = |end: &str| {
+            let port = end.rsplit(':').next().and_then(|port| u16::from_str_radix(port, 16).ok());
+            port.is_some_and(|port| ports.contains(&port))
+        };
+        // Of a connection that is over, only the end that closed it first is remembered.
+        let is_here = LOOPBACKS.iter().any(|address| remote.starts_with(address));
+        state != LISTENS && (is_ours(local) || (is_here && is_ours(remote)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -120,6 +144,22 @@ mod tests {
         assert!(!had_visitors(moved(0, 0), moved(5_000_000, 5_000_300)));
         assert!(had_visitors(moved(0, 0), moved(20_000, 2_000)));
         assert!(had_visitors(moved(90, 90), moved(10, 10)), "started anew");
+    }
+
+    #[test]
+    fn connections_are_read_from_the_kernels_table() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue\n   \
+                     0: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n   \
+                     1: 0100007F:0050 0100007F:D431 06 00000000:00000000\n   \
+                     2: 0100007F:C350 0200000A:1538 01 00000000:00000000\n   \
+                     3: 0100007F:C351 0100007F:1F91 06 00000000:00000000\n   4: cut\n";
+        let ports = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<u16>>();
+        assert!(is_connected(table, &ports(&[80, 1])), "a moment ago");
+        assert!(!is_connected(table, &ports(&[8080])), "somebody only listens");
+        assert!(!is_connected(table, &ports(&[5432])), "of another machine");
+        assert!(is_connected(table, &ports(&[8081])), "closed by who asked");
+        assert!(is_connected(table, &ports(&[50000])));
+        assert!(!is_connected("", &ports(&[80])));
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod changes;
+pub mod common;
 pub mod delete;
 pub mod difference;
 pub mod due;

@@ -33,6 +33,8 @@ pub struct Skip {
 struct Folder {
     /// The folder itself, absolute.
     path: PathBuf,
+    /// Where the migrations are, absolute.
+    migrations: PathBuf,
     config: Config,
 }
 
@@ -100,7 +102,10 @@ impl Folder {
         for warning in &warnings {
             context.events.warn(warning);
         }
-        Ok(Self { path, config })
+        let named = project.extensions.get("x-devenv").and_then(|it| it["migrations"].as_str());
+        let migrations =
+            named.map_or_else(|| path.join("migrations"), |named| project.working_dir.join(named));
+        Ok(Self { path, migrations, config })
     }
 
     /// The variables of `supabase/.env`.
@@ -149,7 +154,7 @@ impl Folder {
     }
 
     fn migrations(&self, context: &Context) -> Result<Vec<Migration>, Failure> {
-        let folder = self.path.join("migrations");
+        let folder = self.migrations.clone();
         let names = names_in(&folder).unwrap_or_default();
         let found = migrations::find(&context.shown(&folder), names.iter().map(|entry| entry.name.as_str()))?;
         for warning in &found.warnings {

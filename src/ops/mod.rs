@@ -20,6 +20,7 @@ pub mod lock;
 pub mod look;
 pub mod mask;
 mod memory;
+pub mod migrate;
 pub mod modules;
 pub mod official;
 pub mod place;

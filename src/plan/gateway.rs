@@ -4,7 +4,7 @@
 //! x-devenv:
 //!   gateway:
 //!     idle: 30m                  # environments of this project sleep after so long without traffic, or `never`
-//!     ports: {5432: db, 8080: "api:3000/http"}   # ports of the machine that lead to the current environment
+//!     ports: {"5432": db, "8080": "api:3000/http"}   # ports of the machine that lead to the current environment
 //! ```
 
 use std::collections::BTreeMap;

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures_util::TryStreamExt;
 use serde::Deserialize;
 use sqlx::Row;
 
 use crate::postgres::script::simple;
 use crate::postgres::{Database, Error};
+use crate::schema::rows::{Rows, Shape};
 use crate::schema::table::{Table, Tables};
-use crate::schema::{Id, Kind, Model, Object};
+use crate::schema::{Id, Kind, Model, Object, quote};
 
 /// The schemas that are PostgreSQL's own.
 const SYSTEM: [&str; 2] = ["pg\\_%", "information\\_schema"];
@@ -111,6 +113,24 @@ impl Database {
             tables.insert((table.schema.clone(), table.name.clone()), table);
         }
         Ok(tables)
+    }
+
+    /// The rows of a table, by their key.
+    pub async fn rows(&mut self, shape: &Shape) -> Result<Rows, Error> {
+        simple(self, EMPTY_PATH).await?;
+        let array = |columns: &[String]| {
+            let texts: Vec<String> = columns.iter().map(|it| format!("{}::text", quote::name(it))).collect();
+            format!("ARRAY[{}]::text[]", texts.join(", "))
+        };
+        let sql = format!("SELECT {}, {} FROM {}", array(&shape.key), array(&shape.columns), shape.table);
+        // Names out of the catalogue, in quotes.
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+        let mut answers = query.fetch(&mut self.connection);
+        let mut rows = Rows::new();
+        while let Some(row) = answers.try_next().await? {
+            rows.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        Ok(rows)
     }
 
     /// The whole schema, as of one instant.

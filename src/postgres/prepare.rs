@@ -293,19 +293,19 @@ fn says(failure: &Failure, code: &str) -> bool {
 }
 
 /// Something that was told to have begun.
-struct Told<'a> {
+pub(super) struct Told<'a> {
     events: &'a Events,
     subject: String,
     start: Instant,
 }
 
 impl<'a> Told<'a> {
-    fn start(events: &'a Events, subject: String, doing: &str) -> Self {
+    pub(super) fn start(events: &'a Events, subject: String, doing: &str) -> Self {
         events.tell(Event::Started { subject: subject.clone(), doing: doing.to_owned() });
         Self { events, subject, start: Instant::now() }
     }
 
-    fn end(self, result: Result<(), Failure>, outcome: &str) -> Result<(), Failure> {
+    pub(super) fn end(self, result: Result<(), Failure>, outcome: &str) -> Result<(), Failure> {
         let subject = self.subject;
         self.events.tell(match &result {
             Ok(()) => Event::Done { subject, outcome: outcome.to_owned(), took: self.start.elapsed() },
@@ -323,7 +323,7 @@ fn unknown(request: &Prepare, known: &State) -> Vec<String> {
 }
 
 /// Takes the lock that the connection holds until it ends.
-async fn lock(database: &mut Database, events: &Events) -> Result<(), Error> {
+pub(super) async fn lock(database: &mut Database, events: &Events) -> Result<(), Error> {
     let mut told = false;
     loop {
         let query = sqlx::query("SELECT pg_catalog.pg_try_advisory_lock($1)").bind(LOCK);
@@ -340,7 +340,7 @@ async fn lock(database: &mut Database, events: &Events) -> Result<(), Error> {
 }
 
 /// Makes the tables as the Supabase CLI makes them.
-async fn provision(database: &mut Database) -> Result<(), Error> {
+pub(super) async fn provision(database: &mut Database) -> Result<(), Error> {
     let made = simple(
         database,
         "BEGIN;
@@ -359,7 +359,7 @@ COMMIT",
     made
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 

@@ -28,6 +28,10 @@ pub(super) enum Record<'a> {
     Migration(&'a str, &'a str),
     /// A seed under this path with this hash.
     Seed(&'a str, &'a str),
+    /// That the migration of this version is not applied any more.
+    Reverted(&'a str),
+    /// Nobody has to know.
+    Nothing,
 }
 
 /// One act of running a file; numbers are those of pieces.
@@ -75,7 +79,7 @@ impl<'a> Script<'a> {
     }
 
     /// The texts that the history holds, as the CLI writes them.
-    fn statements(&self) -> Vec<&'a str> {
+    pub(super) fn statements(&self) -> Vec<&'a str> {
         let text = |piece: &Piece| match &piece.kind {
             split::Kind::Statement(statement) | split::Kind::Copy(statement, _) => {
                 Some(statement.text.clone())
@@ -324,6 +328,12 @@ impl<'a> Script<'a> {
                 query.persistent(false).execute(&mut database.connection).await?;
             }
             Record::Seed(path, hash) => record_seed(database, path, hash).await?,
+            Record::Reverted(version) => {
+                let sql = "DELETE FROM supabase_migrations.schema_migrations WHERE version = $1";
+                let query = sqlx::query(sql).bind(version);
+                query.persistent(false).execute(&mut database.connection).await?;
+            }
+            Record::Nothing => {}
         }
         Ok(())
     }

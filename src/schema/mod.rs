@@ -5,8 +5,16 @@
 //! on what is known to the column, and a merge can tell a renamed policy from an altered one. [`table`] is the
 //! other view of the same database: its tables, for those who read and write rows.
 
+mod alter;
+pub mod diff;
+mod grants;
+mod make;
+pub mod merge;
 pub mod model;
 pub mod quote;
+pub mod rows;
 pub mod table;
 
+pub use diff::{Act, Step, diff, script};
+pub use merge::{Conflict, Merged, Prefer, merge};
 pub use model::{Id, Kind, Model, Object};

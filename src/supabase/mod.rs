@@ -6,6 +6,7 @@
 
 pub mod config;
 mod document;
+pub mod history;
 mod keys;
 pub mod migrations;
 pub mod seeds;

@@ -98,10 +98,21 @@ impl Reader<'_> {
         if value.is_null() {
             return None;
         }
-        let known = ["branches", "dotenv", "gateway", "images", "masking", "memory", "supabase", "urls"];
+        let known = [
+            "branches",
+            "dotenv",
+            "gateway",
+            "images",
+            "masking",
+            "memory",
+            "merge",
+            "migrations",
+            "supabase",
+            "urls",
+        ];
         let members = self.mapping("x-devenv", value, &known)?;
         if let Some(branches) = members.get("branches") {
-            self.branches(branches);
+            self.list("x-devenv.branches", branches, "leave_out");
         }
         if let Some(dotenv) = members.get("dotenv")
             && !(dotenv.is_boolean() || dotenv.as_str().is_some_and(|name| !name.is_empty()))
@@ -117,20 +128,23 @@ impl Reader<'_> {
         {
             self.mistake("x-devenv.urls", "`x-devenv.urls` is follow or keep".to_owned(), None);
         }
+        if members.get("migrations").is_some_and(|folder| folder.as_str().is_none_or(str::is_empty)) {
+            self.mistake("x-devenv.migrations", "`x-devenv.migrations` is a folder".to_owned(), None);
+        }
+        if let Some(merge) = members.get("merge") {
+            self.list("x-devenv.merge", merge, "tables");
+        }
         self.stack(members.get("supabase")?)
     }
 
-    /// What branches hold is read where they are made; that it is well-formed is checked with all else.
-    fn branches(&self, value: &Value) {
-        let path = "x-devenv.branches";
-        let Some(list) =
-            self.mapping(path, value, &["leave_out"]).and_then(|members| members.get("leave_out"))
-        else {
+    /// What is listed is read where it is used; that it is well-formed is checked with all else.
+    fn list(&self, path: &str, value: &Value, name: &str) {
+        let Some(list) = self.mapping(path, value, &[name]).and_then(|members| members.get(name)) else {
             return;
         };
         if !list.as_array().is_some_and(|list| list.iter().all(Value::is_string)) {
-            let message = format!("`{path}.leave_out` is a list of volumes");
-            self.mistake(&format!("{path}.leave_out"), message, None);
+            let what = if name == "tables" { "tables" } else { "volumes" };
+            self.mistake(&format!("{path}.{name}"), format!("`{path}.{name}` is a list of {what}"), None);
         }
     }
 

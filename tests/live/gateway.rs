@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 mod death;
 mod follows;
+mod wishes;
 
 use crate::site::{Site, engine, engine_with, list, until};
 

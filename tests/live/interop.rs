@@ -11,16 +11,16 @@ const SAME: &str = "2.40";
 /// One whose hashes differ.
 const OLDER: &str = "2.26";
 
-fn peer(version: &str) -> PathBuf {
+pub(crate) fn peer(program: &str, version: &str) -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_devenv"));
-    let program = binary.ancestors().nth(2).unwrap().join("peers").join(format!("compose-{version}"));
+    let program = binary.ancestors().nth(2).unwrap().join("peers").join(format!("{program}-{version}"));
     assert!(program.exists(), "{} is missing: run tests/peers/fetch.sh", program.display());
     program
 }
 
 impl Site {
     fn compose_does(&self, version: &str, words: &str) -> Run {
-        let output = self.program(peer(version)).args(words.split_whitespace()).output().unwrap();
+        let output = self.program(peer("compose", version)).args(words.split_whitespace()).output().unwrap();
         Run::new(format!("(compose {version}) {words}"), &output).exits(0)
     }
 }

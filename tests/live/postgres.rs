@@ -23,17 +23,17 @@ const IMAGE: (&str, &str) = ("devenv.local/supabase/postgres", "17");
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One server for all tests that run at the same time; removed when the last of them ends.
-struct Server {
+pub(crate) struct Server {
     container: ContainerAsync<GenericImage>,
-    port: u16,
+    pub(crate) port: u16,
 }
 
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().unwrap())
 }
 
-async fn server() -> Arc<Server> {
+pub(crate) async fn server() -> Arc<Server> {
     static SERVER: OnceLock<tokio::sync::Mutex<Weak<Server>>> = OnceLock::new();
     let mut known = SERVER.get_or_init(tokio::sync::Mutex::default).lock().await;
     if let Some(server) = known.upgrade() {

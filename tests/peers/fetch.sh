@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches the real Compose, of the two versions that the interop tests run beside ours, from Debian's
-# packages: 2.40 from forky (whose hashes and labels ours are) and 2.26 from trixie.
+# packages: 2.40 from forky (whose hashes and labels ours are) and 2.26 from trixie. And the real Supabase CLI, whose
+# history of migrations ours is, from npm.
 #
 # usage: fetch.sh [DIRECTORY]     (target/peers in the build directory unless named)
 #
@@ -61,3 +62,20 @@ fetch() {
 
 fetch trixie 2.26
 fetch forky 2.40
+
+# The package for this machine holds the program itself: nothing of npm's is run.
+supabase=3.1.0
+program=$peers/supabase-$supabase
+if [ "$("$program" --version 2>/dev/null || true)" = "$supabase" ]; then
+    echo "supabase $supabase: already there"
+else
+    case $(uname -m) in aarch64 | arm64) machine=arm64 ;; *) machine=x64 ;; esac
+    work=$(mktemp -d "$peers/fetch.XXXXXX")
+    # shellcheck disable=SC2064 # the directory of now
+    trap "rm -rf '$work'" EXIT
+    (cd "$work" && npm pack --silent "@supabase/cli-linux-$machine@$supabase" >/dev/null && tar -xzf ./*.tgz)
+    mv "$work/package/bin/supabase" "$program"
+    rm -rf "$work"
+    trap - EXIT
+    echo "supabase $supabase: $("$program" --version)"
+fi

@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use super::super::memory::Fixed;
 use super::super::name;
@@ -58,6 +59,14 @@ where
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
+}
+
+/// The same for a connection that may say nothing for long, as those that browsers keep in reserve: until its first
+/// byte it takes no buffers.
+pub(super) async fn serve_when_it_speaks(gateway: Arc<Gateway>, stream: TcpStream, entry: Entry) {
+    if stream.readable().await.is_ok() {
+        Box::pin(serve(gateway, stream, entry)).await;
+    }
 }
 
 async fn answer(gateway: &Arc<Gateway>, entry: &Entry, request: Request<Incoming>) -> Response<Answered> {

@@ -216,7 +216,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, kind: Kind) {
         }
         match &kind {
             Kind::Front => {
-                tokio::spawn(http::serve(Arc::clone(&gateway), stream, http::Entry::Names));
+                tokio::spawn(http::serve_when_it_speaks(Arc::clone(&gateway), stream, http::Entry::Names));
             }
             Kind::Secure => {
                 tokio::spawn(tls::serve(Arc::clone(&gateway), stream));
@@ -225,7 +225,7 @@ async fn accept(gateway: Arc<Gateway>, listener: TcpListener, kind: Kind) {
                 let (gateway, fixed) = (Arc::clone(&gateway), fixed.clone());
                 match fixed.protocol {
                     Protocol::Http => {
-                        tokio::spawn(http::serve(gateway, stream, http::Entry::Fixed(fixed)));
+                        tokio::spawn(http::serve_when_it_speaks(gateway, stream, http::Entry::Fixed(fixed)));
                     }
                     Protocol::Tcp => {
                         tokio::spawn(tcp::serve(gateway, stream, fixed));

@@ -14,7 +14,7 @@ use super::{Gateway, Snapshot, listen, watch};
 /// How often it is thought about.
 const TICK: Duration = Duration::from_secs(1);
 /// How often traffic that the gateway does not see is measured.
-const MEASURE: Duration = Duration::from_mins(2);
+const MEASURE: Duration = Duration::from_mins(1);
 
 /// Decides from time to time, for ever.
 pub(super) async fn keep(gateway: Arc<Gateway>) {
@@ -62,6 +62,7 @@ async fn measure(
     facts: &[Facts],
     measured: &mut HashMap<Place, (Duration, Moved)>,
 ) {
+    let mut connections: Option<Vec<String>> = None;
     for it in facts.iter().filter(|it| it.published && it.running && idle::span(it).is_some()) {
         // Two looks at least fit into the span.
         let every = idle::span(it).map_or(MEASURE, |span| (span / 3).clamp(TICK, MEASURE));
@@ -76,10 +77,21 @@ async fn measure(
             all.sent += moved.sent;
         }
         let before = measured.insert(it.place.clone(), (gateway.now(), all));
-        if before.is_some_and(|(_, before)| idle::had_visitors(before, all)) {
+        let containers = snapshot.table.at(&it.place).iter();
+        let ports = containers.flat_map(|it| &it.published).filter_map(|published| published.port).collect();
+        let tables = connections.get_or_insert_with(self::connections);
+        let is_connected = tables.iter().any(|table| idle::is_connected(table, &ports));
+        if is_connected || before.is_some_and(|(_, before)| idle::had_visitors(before, all)) {
             gateway.traffic(&it.place).last.store(gateway.millis(), Ordering::Relaxed);
         }
     }
+}
+
+/// The kernel's tables of connections of the network that the gateway is on, which is the machine's; empty where there
+/// are none.
+fn connections() -> Vec<String> {
+    let files = ["/proc/net/tcp", "/proc/net/tcp6"];
+    files.into_iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect()
 }
 
 /// Stops what runs of an environment, having written down what that was.

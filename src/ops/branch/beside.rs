@@ -85,7 +85,7 @@ pub fn label<'a>(base: &str, environment: &'a str) -> Option<&'a str> {
 }
 
 /// The project as an environment beside has it.
-pub(super) struct Apart {
+pub(in crate::ops) struct Apart {
     pub(super) context: Context,
     pub(super) subject: Subject,
 }
@@ -175,7 +175,7 @@ async fn stand(branches: &mut Branches<'_>, branch: &Branch, environment: &str) 
 
 /// Starts the databases of a branch beside its parent; where there are none, all services that have data. What was
 /// loaded ahead is used if it is of the right environment.
-pub(super) async fn start(
+pub(in crate::ops) async fn start(
     branches: &mut Branches<'_>,
     branch: &Branch,
     ahead: Option<Apart>,

@@ -7,7 +7,7 @@ use super::create::{self, Created};
 use super::reset::{self, Reset};
 use super::{Branches, adopt, failpoint, new_id, now};
 use crate::base::Failure;
-use crate::lineage::{Reason, Record, Seconds, Snapshot, State};
+use crate::lineage::{KEPT, Reason, Record, Seconds, Snapshot, State};
 use crate::ops::{Context, failures};
 
 /// What is wanted of a snapshot.
@@ -32,6 +32,21 @@ pub async fn save(context: &Context, options: &Options) -> Result<Snapshot, Fail
         branches.lineage.free_snapshot_name(name).map_err(failures::lineage)?;
     }
     adopt::adopt(&mut branches, None).await?;
+    freeze(&mut branches, options, None).await
+}
+
+/// Freezes the current branch before something changes what it holds; kept for seven days.
+pub(in crate::ops) async fn keep(branches: &mut Branches<'_>, before: &str) -> Result<Snapshot, Failure> {
+    let message = format!("what was there before `{}`", branches.context.command_line);
+    let options = Options { message, ttl: Some(KEPT), ..Options::default() };
+    freeze(branches, &options, Some(before)).await
+}
+
+async fn freeze(
+    branches: &mut Branches<'_>,
+    options: &Options,
+    before: Option<&str>,
+) -> Result<Snapshot, Failure> {
     let branch = branches.named(options.branch.as_deref())?.clone();
     let created = now();
     let id = new_id()?;
@@ -43,9 +58,12 @@ pub async fn save(context: &Context, options: &Options) -> Result<Snapshot, Fail
         id,
         project: branch.project.clone(),
         branch: branch.id.clone(),
-        name: options.name.clone().unwrap_or_else(|| format!("{}-{sequence}", branch.name)),
+        name: options.name.clone().unwrap_or_else(|| match before {
+            Some(before) => format!("{}-before-{before}-{sequence}", branch.name),
+            None => format!("{}-{sequence}", branch.name),
+        }),
         message: options.message.clone(),
-        reason: Reason::Asked,
+        reason: if before.is_some() { Reason::Replaced } else { Reason::Asked },
         volumes: branch.volumes.clone(),
         sequence,
         created,

@@ -35,6 +35,10 @@ const FOLDER: &str = "/memory";
 const SOCKET: &str = "/engine.sock";
 /// Enough for tens of thousands of connections.
 const MEMORY: i64 = 512 << 20;
+/// What the C library's allocator is told (mallopt(3)): one arena for the few threads there are, and what is free at
+/// its end goes back at once.
+const FRUGAL: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "1"), ("MALLOC_TRIM_THRESHOLD_", "131072"), ("MALLOC_MMAP_THRESHOLD_", "131072")];
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -280,7 +284,7 @@ pub async fn idle(context: &Context, whose: Whose, after: Option<Span>) -> Resul
         Whose::All => (None, None),
         Whose::Environment | Whose::Project => {
             let (project, environment) = place(context).ok_or_else(|| {
-                Failure::new(Kind::Usage, "there is no project here").hint("`--all` says it of all projects")
+                Failure::new(Kind::Usage, "there is no project here").hint("`--all-projects` says it of all")
             })?;
             (Some(project), (whose == Whose::Environment).then_some(environment))
         }
@@ -461,6 +465,7 @@ async fn make(context: &Context, engine: &Engine, name: &str, port: Option<u16>)
         name: name.to_owned(),
         image,
         arguments,
+        environment: FRUGAL.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         labels: labels.map(|(key, value)| (key.to_owned(), value)).into(),
         volumes: vec![
             (name.to_owned(), FOLDER.to_owned(), false),
