@@ -216,7 +216,12 @@ fn nothing_raw_is_left_of_a_masked_copy() {
     assert_eq!(ask("select sum(n), count(*) from shop.sums"), "1000|500");
     assert_eq!(ask("select count(*), count(line) from shop.log"), "3|2");
     assert_eq!(ask("select nextval('shop.numbers'), max(id) from shop.users group by ()"), "42|500");
-    assert_eq!(ask("insert into shop.users (email, full_name) values ('a@b', 'c') returning id"), "501");
+    assert_eq!(
+        ask(
+            "with made as (insert into shop.users (email, full_name) values ('a@b', 'c') returning id) select id from made"
+        ),
+        "501"
+    );
     let snapshots = site.json("db snapshot list --json --all");
     let name = snapshots["snapshots"][0]["name"].as_str().unwrap().to_owned();
     let shown = site.json(&format!("db snapshot show {name} --json"));
