@@ -96,6 +96,24 @@ pub struct OpenIntent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntentId(i64);
 
+/// For what the clock is looked at. Each has a last look of its own: one that saw a jump would hide it from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Branches and snapshots whose time is over.
+    Branches,
+    /// Environments whose time is over.
+    Environments,
+}
+
+impl Clock {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Branches => "seen",
+            Self::Environments => "seen-environments",
+        }
+    }
+}
+
 /// How many sequence numbers come with each [`IntentId`].
 const NUMBERS: i64 = 8;
 
@@ -253,14 +271,14 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Writes down what the clock says, and answers what it said the last time. Within one minute it stays as it
-    /// is, so that a command that only looks need not write.
-    pub async fn see_clock(&self, now: Seconds) -> Result<Option<Seconds>, Error> {
+    /// Writes down what the clock says, and answers what it said the last time that it was looked at for this. Within
+    /// one minute it stays as it is, so that a command that only looks need not write.
+    pub async fn see_clock(&self, of: Clock, now: Seconds) -> Result<Option<Seconds>, Error> {
         let mut connection = self.connection.lock().await;
         let see = async {
-            let seen = read::meta(&mut connection, "seen").await?;
+            let seen = read::meta(&mut connection, of.key()).await?;
             if seen.is_none_or(|seen| now.abs_diff(seen) >= 60) {
-                write::see(&mut connection, now).await?;
+                write::see(&mut connection, of.key(), now).await?;
             }
             Ok(seen)
         };

@@ -237,8 +237,9 @@ async fn the_clock_is_remembered() {
     for (now, previous) in
         [(1000, None), (1059, Some(1000)), (1060, Some(1000)), (500, Some(1060)), (510, Some(500))]
     {
-        assert_eq!(catalogue.see_clock(now).await.unwrap(), previous, "{now}");
+        assert_eq!(catalogue.see_clock(Clock::Branches, now).await.unwrap(), previous, "{now}");
     }
+    assert_eq!(catalogue.see_clock(Clock::Environments, 520).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -226,9 +226,9 @@ pub(super) async fn not_new(connection: &mut SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn see(connection: &mut SqliteConnection, now: Seconds) -> Result<()> {
-    let text = "INSERT INTO meta (key, value) VALUES ('seen', ?) \
+pub(super) async fn see(connection: &mut SqliteConnection, key: &'static str, now: Seconds) -> Result<()> {
+    let text = "INSERT INTO meta (key, value) VALUES (?, ?) \
                 ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    sqlx::query(text).bind(now).execute(connection).await?;
+    sqlx::query(text).bind(key).bind(now).execute(connection).await?;
     Ok(())
 }

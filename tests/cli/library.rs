@@ -217,13 +217,13 @@ fn what_cannot_be_edited_safely_is_told_with_the_lines_to_write() {
 #[test]
 fn schemas_are_json() {
     let sandbox = Sandbox::new();
-    for which in ["compose", "devenv"] {
+    for which in ["compose", "devenv", "masks"] {
         let (code, stdout, _) = sandbox.parts(&format!("schema {which}"));
         assert_eq!(code, 0);
         let schema: serde_json::Value = serde_json::from_str(&stdout).unwrap();
         assert!(jsonschema::validator_for(&schema).is_ok());
     }
-    assert_eq!(sandbox.parts("schema masks").0, 2);
+    assert_eq!(sandbox.parts("schema seeds").0, 2);
 }
 
 #[test]

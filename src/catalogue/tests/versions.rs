@@ -42,7 +42,7 @@ async fn the_first_versions_file_is_read() {
     assert_eq!(catalogue.lineage("p1").await.unwrap(), Lineage::default().after(&all()));
     assert_eq!(catalogue.audit("p1", 9).await.unwrap(), all().audit);
     assert_eq!(catalogue.open_intents(None).await.unwrap()[0].intent, intent("branch create"));
-    assert_eq!(catalogue.see_clock(5).await.unwrap(), Some(1000));
+    assert_eq!(catalogue.see_clock(Clock::Branches, 5).await.unwrap(), Some(1000));
     assert_eq!(catalogue.next_sequence().await.unwrap(), 14);
 }
 

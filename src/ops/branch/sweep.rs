@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Branches, beside, failpoint, now};
 use crate::base::{Event, Failure};
+use crate::catalogue::Clock;
 use crate::lineage::{Act, Audit, Reason, Seconds, Sort, Sweep, Tick};
 use crate::ops::{Context, failures};
 
@@ -28,7 +29,7 @@ pub async fn sweep(context: &Context, options: Options) -> Result<Sweep, Failure
         return Ok(branches.lineage.sweep(&tick));
     }
     let mut branches = Branches::change(context).await?;
-    let seen = branches.catalogue.see_clock(now()).await.map_err(failures::catalogue)?;
+    let seen = branches.catalogue.see_clock(Clock::Branches, now()).await.map_err(failures::catalogue)?;
     let mut tick = Tick::new(branches.by(), seen);
     tick.kept = options.older.unwrap_or(tick.kept);
     // Somebody asked: all that is due goes.
@@ -38,7 +39,7 @@ pub async fn sweep(context: &Context, options: Options) -> Result<Sweep, Failure
 
 /// The same, for a command that is about something else: its own result counts, not this.
 pub(super) async fn quietly(branches: &mut Branches<'_>) {
-    let seen = match branches.catalogue.see_clock(now()).await {
+    let seen = match branches.catalogue.see_clock(Clock::Branches, now()).await {
         Ok(seen) => seen,
         Err(error) => return tracing::debug!(%error, "no sweep"),
     };

@@ -4,6 +4,7 @@
 
 use super::{Standing, end, records, stays};
 use crate::base::{Event, Failure};
+use crate::catalogue::Clock;
 use crate::git::Repository;
 use crate::lineage::{Changes, Environment, KEPT, State, due};
 use crate::ops::branch::now;
@@ -86,11 +87,9 @@ pub async fn sweep(context: &Context, but: Option<&str>, dry_run: bool) -> Resul
     }
     // Also while nothing is over: what is compared is the last look, and there has to be one.
     let catalogue = context.opened_catalogue().await?.catalogue;
-    let seen = catalogue.see_clock(now()).await.map_err(failures::catalogue)?;
-    if over.is_empty() {
-        return Ok(labels);
-    }
-    let passed = seen.map_or(0, |seen| now() - seen);
+    let seen = catalogue.see_clock(Clock::Environments, now()).await.map_err(failures::catalogue)?;
+    let Some(seen) = seen.filter(|_| !over.is_empty()) else { return Ok(Vec::new()) };
+    let passed = now() - seen;
     if !(-due::BACK..=due::JUMP).contains(&passed) {
         context.events.tell(Event::warning(format!(
             "the clock jumped by {passed} s: environments whose time is over are left for now"
