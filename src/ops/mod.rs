@@ -12,6 +12,7 @@ pub mod explain;
 pub mod failures;
 pub mod files;
 pub mod gateway;
+pub mod generate;
 pub mod hooks;
 pub mod images;
 pub mod init;
