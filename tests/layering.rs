@@ -71,7 +71,7 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("rcgen", &["machine"]),
     ("prost", &["engine"]),
     ("sqlx", &["postgres", "catalogue"]),
-    ("serde_yaml", &["compose", "mask"]),
+    ("serde_yaml", &["compose", "mask", "generate"]),
     ("siphasher", &["mask"]),
     // The library writes into a compose file without disturbing what stands there.
     ("saphyr_parser", &["compose", "library"]),

@@ -1,4 +1,4 @@
-//! `db generate`: rows that are made up.
+//! `db generate` and `db seed`: rows that are made up, and rows out of files.
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -7,6 +7,7 @@ use crate::base::Failure;
 use crate::generate::Wishes;
 use crate::ops::Context;
 use crate::ops::generate::{self, Generated, Options, Out};
+use crate::ops::seed;
 use crate::ui::{Table, Ui, words};
 
 /// Fill tables with rows that are made up, the same for the same seed
@@ -115,4 +116,49 @@ fn told(ui: &Ui, done: &Generated, dry_run: bool) {
         done.seed,
         done.seconds
     ));
+}
+
+/// Load sets of files into the database, each file once
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  devenv db seed                  what `up` loads\n  devenv db seed demo             the files in seeds/demo, in the order of their names\n  devenv db seed demo --reset     from empty tables\n\nFiles are SQL (with COPY), CSV under a line of column names, NDJSON (`10_users.csv` is for the table users), or\nYAML for `devenv db generate`. `x-devenv.seeds` in the compose file names sets that are elsewhere:\n  x-devenv: {seeds: {demo: [seeds/base, seeds/demo.sql]}}"
+)]
+pub(super) struct Seed {
+    /// The sets [default: what `up` loads]
+    set: Vec<String>,
+    /// Empty all tables that users made first
+    #[arg(long, conflicts_with = "only_empty")]
+    reset: bool,
+    /// Only if no table that users made holds a row
+    #[arg(long)]
+    only_empty: bool,
+    /// Without a snapshot before tables are emptied
+    #[arg(long)]
+    no_snapshot: bool,
+}
+
+impl Seed {
+    pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
+        let (reset, only_empty, no_snapshot) = (self.reset, self.only_empty, self.no_snapshot);
+        let options = seed::Options { sets: self.set, reset, only_empty, no_snapshot };
+        let done = seed::seed(context, &options).await?;
+        let kept = done.snapshot.as_ref().map(|it| &it.name);
+        if ui.wants_json() {
+            ui.json(&json!({
+                "version": 1, "loaded": done.loaded, "before": done.before, "left": done.left, "snapshot": kept,
+            }));
+            return Ok(());
+        }
+        let kept = kept.map_or_else(String::new, |kept| {
+            format!("; `devenv db snapshot restore {kept}` brings back what was there before")
+        });
+        let files = |many: usize| if many == 1 { "1 file".to_owned() } else { format!("{many} files") };
+        ui.note(&match (done.left, done.loaded.len(), done.before.len()) {
+            (true, ..) => "there are rows already: nothing was loaded".to_owned(),
+            (_, 0, 0) => "there is nothing to load".to_owned(),
+            (_, 0, before) => format!("nothing to do: {} loaded before", files(before)),
+            (_, loaded, _) => format!("loaded {}{kept}", files(loaded)),
+        });
+        Ok(())
+    }
 }

@@ -156,7 +156,17 @@ pub(super) fn draft(table: &Table, column: &Column) -> Result<Option<Draft>, Str
         return Ok(Some(Draft { make, nulls: 0, wished: false }));
     }
     let make = match plain(table, column) {
-        Some(Make::Json(_) | Make::Bytes(_)) if shape.array => Make::Of(vec![b"{}".to_vec()], Order::Random),
+        // What needs quotes in an array, or is not known: an empty one.
+        None
+        | Some(
+            Make::Json(_)
+            | Make::Bytes(_)
+            | Make::Point
+            | Make::Words
+            | Make::Range(_)
+            | Make::Vector(_)
+            | Make::Ordinal(Ordinal { form: Form::Stamp(_), .. }),
+        ) if shape.array => Make::Of(vec![b"{}".to_vec()], Order::Random),
         Some(Make::Of(values, order)) if shape.array => {
             let quoted = |value: &Vec<u8>| {
                 let text = String::from_utf8_lossy(value).replace("\\\\", "\\");
@@ -168,16 +178,8 @@ pub(super) fn draft(table: &Table, column: &Column) -> Result<Option<Draft>, Str
         Some(Make::Text(text)) if shape.array => {
             Make::Array(Make::Text(Text { meaning: Meaning::Word, ..text }).into())
         }
-        Some(Make::Ordinal(it)) if shape.array && matches!(it.form, Form::Stamp(_)) => {
-            Make::Of(vec![b"{}".to_vec()], Order::Random)
-        }
-        Some(make @ (Make::Point | Make::Words | Make::Range(_) | Make::Vector(_))) if shape.array => {
-            let _ = make;
-            Make::Of(vec![b"{}".to_vec()], Order::Random)
-        }
         Some(make) if shape.array => Make::Array(make.into()),
         Some(make) => make,
-        None if shape.array => Make::Of(vec![b"{}".to_vec()], Order::Random),
         None if column.default.is_some() => return Ok(None),
         None if !column.not_null => Make::Null,
         None => return Err(format!("nothing is known of how to write a `{}`", column.type_name)),
@@ -308,7 +310,8 @@ pub(super) fn narrow(draft: &mut Draft, shape: &Shape, ask: &Ask) -> bool {
     }
     let done = match (&mut draft.make, ask) {
         (_, Ask::Present(_) | Ask::Absent(_)) => return draft_nulls(draft, ask),
-        (Make::Null, _) => Some(()),
+        // What is generated is never empty, nor anything that stands in a check.
+        (Make::Null, _) | (Make::Text(_), Ask::Not(..)) => Some(()),
         (Make::Ordinal(it), Ask::Low(_, value, inclusive)) => bound(it, value, true, *inclusive, shape),
         (Make::Ordinal(it), Ask::High(_, value, inclusive)) => bound(it, value, false, *inclusive, shape),
         (Make::Ordinal(it), Ask::Not(_, value)) => parsed(value, it.form).and_then(|(value, exact)| {
@@ -373,8 +376,6 @@ pub(super) fn narrow(draft: &mut Draft, shape: &Shape, ask: &Ask) -> bool {
             text.lower = true;
             Some(())
         }
-        // What is generated is never empty, nor anything that stands in a check.
-        (Make::Text(_), Ask::Not(..)) => Some(()),
         (Make::Json(array), Ask::Json(_, kind)) => match kind.as_str() {
             "object" => {
                 *array = false;
@@ -443,8 +444,7 @@ pub(super) fn make_unique(make: &mut Make, shape: &Shape, widen: bool) -> Option
             *order = Order::Unique;
             Some(values.len() as u64)
         }
-        Make::Uuid => Some(u64::MAX),
-        Make::Bytes(_) => Some(u64::MAX),
+        Make::Uuid | Make::Bytes(_) => Some(u64::MAX),
         _ => None,
     }
 }

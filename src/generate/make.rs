@@ -180,9 +180,9 @@ impl Text {
     pub fn write(&self, prf: Prf, row: u64, out: &mut Vec<u8>) {
         let start = out.len();
         if self.unique {
-            self.write_unique(prf, row, start, out)
+            self.write_unique(prf, row, start, out);
         } else {
-            self.write_any(prf, row, out)
+            self.write_any(prf, row, out);
         }
         let mut draw = 50;
         while out.len() - start < self.least {
@@ -216,12 +216,11 @@ impl Text {
         let width = self.width();
         let most = self.most;
         match self.meaning {
-            Meaning::Digits => return padded(number, most.min(10), out),
             Meaning::Phone if most >= 14 => {
                 out.extend_from_slice(b"+999");
                 return padded(number, 10, out);
             }
-            Meaning::Phone => return padded(number, most.min(10), out),
+            Meaning::Digits | Meaning::Phone => return padded(number, most.min(10), out),
             Meaning::Capitals | Meaning::Letters => {
                 let first = if self.meaning == Meaning::Capitals { b'A' } else { b'a' };
                 let mut rest = number;
@@ -369,8 +368,7 @@ impl Form {
     /// Writes a number in this form.
     pub fn write(self, value: i64, out: &mut Vec<u8>) {
         match self {
-            Self::Int => signed(value, out),
-            Self::Decimal(0) => signed(value, out),
+            Self::Int | Self::Decimal(0) => signed(value, out),
             Self::Decimal(scale) => {
                 if value < 0 {
                     out.push(b'-');

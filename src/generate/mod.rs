@@ -17,6 +17,7 @@
 pub mod check;
 mod civil;
 mod columns;
+pub mod files;
 pub mod make;
 mod meaning;
 pub mod plan;

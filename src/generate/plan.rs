@@ -1170,7 +1170,7 @@ impl Plan {
         }
         match &column.make {
             Make::Null => return false,
-            Make::Ordinal(ordinal) => ordinal.form.write(self.number(it, at, ordinal, row), out),
+            Make::Ordinal(ordinal) => ordinal.form.write(number(it, at, ordinal, row), out),
             Make::Of(values, order) => {
                 let many = values.len() as u64;
                 let index = match order {
@@ -1229,29 +1229,30 @@ impl Plan {
         }
         true
     }
+}
 
-    fn number(&self, sheet: &Sheet, at: usize, ordinal: &Ordinal, row: u64) -> i64 {
-        let prf = sheet.columns[at].prf;
-        let offset = match ordinal.order {
-            Order::Serial => row,
-            Order::Unique => prf.permuted(row, ordinal.size),
-            Order::Random => prf.below(row, 0, ordinal.size),
-            Order::Shared(share) => {
-                let (group, _, digit) = refer::group(&sheet.references, &share, row);
-                if share.lead.is_none() {
-                    digit
-                } else {
-                    (prf.below(group, 0, ordinal.size) + digit) % ordinal.size
-                }
+/// The number of a row in a column of numbers.
+fn number(sheet: &Sheet, at: usize, ordinal: &Ordinal, row: u64) -> i64 {
+    let prf = sheet.columns[at].prf;
+    let offset = match ordinal.order {
+        Order::Serial => row,
+        Order::Unique => prf.permuted(row, ordinal.size),
+        Order::Random => prf.below(row, 0, ordinal.size),
+        Order::Shared(share) => {
+            let (group, _, digit) = refer::group(&sheet.references, &share, row);
+            if share.lead.is_none() {
+                digit
+            } else {
+                (prf.below(group, 0, ordinal.size) + digit) % ordinal.size
             }
-            Order::After(other, gap, span) => {
-                let before = match &sheet.columns[other].make {
-                    Make::Ordinal(before) => self.number(sheet, other, before, row),
-                    _ => ordinal.low,
-                };
-                return before + gap + i64::try_from(prf.below(row, 0, span)).unwrap_or(0);
-            }
-        };
-        ordinal.low.saturating_add_unsigned(offset)
-    }
+        }
+        Order::After(other, gap, span) => {
+            let before = match &sheet.columns[other].make {
+                Make::Ordinal(before) => number(sheet, other, before, row),
+                _ => ordinal.low,
+            };
+            return before + gap + i64::try_from(prf.below(row, 0, span)).unwrap_or(0);
+        }
+    };
+    ordinal.low.saturating_add_unsigned(offset)
 }

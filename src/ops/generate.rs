@@ -143,7 +143,11 @@ fn unread(error: postgres::Error) -> Failure {
 }
 
 /// Reads what has to be known, and plans.
-async fn planned(database: &mut Database, wishes: Wishes, options: &Options) -> Result<Plan, Failure> {
+pub(super) async fn planned(
+    database: &mut Database,
+    wishes: Wishes,
+    options: &Options,
+) -> Result<Plan, Failure> {
     let own = database.tables(Scope::Own).await.map_err(unread)?;
     let own: BTreeSet<String> = own.into_keys().map(|(schema, _)| schema).collect();
     let tables = database.tables(Scope::Managed).await.map_err(unread)?;
@@ -248,6 +252,16 @@ fn around(plan: &Plan) -> (Vec<String>, Vec<String>) {
 
 /// Puts the rows into the database.
 pub async fn fill(database: &mut Database, plan: &Plan, events: &Events) -> Result<(), Failure> {
+    fill_and(database, plan, events, None).await
+}
+
+/// The same, and records a seed of this name and hash in the same transaction.
+pub(super) async fn fill_and(
+    database: &mut Database,
+    plan: &Plan,
+    events: &Events,
+    record: Option<(&str, &str)>,
+) -> Result<(), Failure> {
     let failed = |error: postgres::Error| error.failing("the tables cannot be filled");
     let (before, behind) = around(plan);
     database.begin().await.map_err(failed)?;
@@ -283,6 +297,9 @@ pub async fn fill(database: &mut Database, plan: &Plan, events: &Events) -> Resu
     }
     for statement in &behind {
         database.statement(statement).await.map_err(failed)?;
+    }
+    if let Some((name, hash)) = record {
+        database.record_seed(name, hash).await.map_err(failed)?;
     }
     database.statement("COMMIT").await.map_err(failed)?;
     let names: Vec<String> = plan.sheets.iter().map(Sheet::qualified).collect();

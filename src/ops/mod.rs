@@ -28,6 +28,7 @@ pub mod place;
 pub mod pool;
 mod ports;
 pub mod run;
+pub mod seed;
 pub mod status;
 pub mod stop;
 mod support;

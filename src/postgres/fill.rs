@@ -3,6 +3,8 @@
 use futures_util::TryStreamExt;
 use sqlx::Row;
 
+use crate::postgres::script::record_seed;
+use crate::postgres::state::state;
 use crate::postgres::{Database, Error};
 use crate::schema::quote;
 
@@ -67,6 +69,26 @@ impl Database {
             rows.extend(escaped);
         }
         Ok(rows)
+    }
+
+    /// Whether a table has a row.
+    pub async fn holds_rows(&mut self, table: &str) -> Result<bool, Error> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {table})")));
+        Ok(query.persistent(false).fetch_one(&mut self.connection).await?.try_get(0)?)
+    }
+
+    /// Records that a seed was loaded.
+    pub async fn record_seed(&mut self, name: &str, hash: &str) -> Result<(), Error> {
+        record_seed(self, name, hash).await
+    }
+
+    /// Forgets that seeds were loaded.
+    pub async fn forget_seeds(&mut self, names: &[String]) -> Result<(), Error> {
+        if state(self).await?.provisioned() {
+            let query = sqlx::query("DELETE FROM supabase_migrations.seed_files WHERE path = ANY ($1)");
+            query.bind(names).persistent(false).execute(&mut self.connection).await?;
+        }
+        Ok(())
     }
 
     /// How many rows a table has; the highest number in `serial`, where that is more.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use devenv::base::Failure;
 use devenv::generate::{Plan, Pool, Request, Wish, Wishes, plan};
 use devenv::postgres::{Database, Password, Scope, Target, connect};
+use devenv::schema::table::Table;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sha2::{Digest, Sha256};
@@ -318,7 +319,7 @@ fn real_schemas_are_filled_without_an_error() {
                 continue;
             }
             let tables = database.tables(Scope::Own).await.unwrap();
-            let all: Vec<String> = tables.values().map(|table| table.qualified()).collect();
+            let all: Vec<String> = tables.values().map(Table::qualified).collect();
             run(&mut database, &format!("truncate {} cascade", all.join(", "))).await;
             let partitioned: Vec<String> =
                 tables.values().filter(|table| table.partitioned).map(|table| table.name.clone()).collect();
@@ -352,7 +353,7 @@ fn rows_are_generated_as_a_user_asks_for_them() {
     let sql = "create table users (id serial primary key, email text unique); create table orders (id serial primary key, \
                user_id int not null references users, status text not null)";
     let asked =
-        |query: &str| site.run_args(&["psql", "--", "-At", "-c", query]).exits(0).out.trim().to_owned();
+        |query: &str| site.run_args(&["db", "psql", "--", "-At", "-c", query]).exits(0).out.trim().to_owned();
     asked(sql);
     site.ok("db branch create feat");
     site.ok("db generate --dry-run").prints(&["public.users", "1000", "public.orders", "300"]);
@@ -376,5 +377,57 @@ fn rows_are_generated_as_a_user_asks_for_them() {
     site.ok("db branch protect");
     site.run("db generate --append").exits(5).says(&["protected"]);
     site.ok("db branch unprotect");
+    site.agrees();
+}
+
+#[test]
+fn sets_of_seeds_are_loaded_once_and_whole() {
+    let site = Site::pooled("seeds", STACK);
+    site.ok("up");
+    let asked =
+        |query: &str| site.run_args(&["db", "psql", "--", "-At", "-c", query]).exits(0).out.trim().to_owned();
+    asked(
+        "create table users (id serial primary key, email text unique, note text default 'none'); \
+         create table orders (id serial primary key, user_id int not null references users, status text not null)",
+    );
+    site.ok("db branch create feat");
+    site.file("seeds/demo/10_users.csv", "id,email\n1,a@example.com\n2,\"b,b@example.com\"\n");
+    site.file(
+        "seeds/demo/20_users.ndjson",
+        "{\"id\": 3, \"email\": \"it's\"}\n{\"id\": 4, \"note\": null}\n",
+    );
+    site.file("seeds/demo/30_orders.sql", "copy orders (user_id, status) from stdin;\n1\tpaid\n\\.\n");
+    site.file("seeds/demo/notes.txt", "no seed");
+    site.file(
+        "seeds/more.yaml",
+        "seed: 3\ntables: {orders: {rows: 5, columns: {id: {min: 100, max: 900}}}}\n",
+    );
+    let done = site.json("db seed demo --json");
+    let names = ["10_users.csv", "20_users.ndjson", "30_orders.sql"].map(|name| format!("seeds/demo/{name}"));
+    assert_eq!(done["loaded"], serde_json::json!(names));
+    assert_eq!(
+        asked("select string_agg(concat(id, email, note), ' ' order by id) from users"),
+        "1a@example.comnone 2b,b@example.comnone 3it'snone 4"
+    );
+    site.ok("db seed demo").says(&["nothing to do: 3 files loaded before"]);
+    site.ok("db seed demo --only-empty").says(&["there are rows already"]);
+    // A mistake is shown where it is, and nothing of its file stays.
+    site.file("seeds/bad/users.csv", "id,email\n7,c@example.com\nx,d@example.com\n");
+    site.run("db seed bad").exits(7).says(&["users.csv:3", "invalid input syntax for type integer"]);
+    site.file("seeds/bad/users.csv", "id,email\n");
+    site.file("seeds/bad/users.ndjson", "{\"id\": 7}\n{\"id\": }\n");
+    site.run("db seed bad").exits(3).says(&["users.ndjson:2:8", "not a JSON object"]);
+    assert_eq!(asked("select count(*) from users"), "4");
+    site.run("db seed nothing").exits(2).says(&["there is no seed set `seeds/nothing`"]);
+    // A set beside others, from empty tables, and back.
+    let done = site.json("db seed demo --reset --json");
+    assert_eq!(done["loaded"].as_array().unwrap().len(), 3);
+    assert_eq!(asked("select count(*) from orders"), "1");
+    site.ok(&format!("db snapshot restore {}", done["snapshot"].as_str().unwrap()));
+    asked("truncate orders restart identity");
+    site.compose(&STACK.replace("generate:", "seeds: {more: seeds/more.yaml}, generate:"));
+    site.ok("db seed more").says(&["loaded 1 file"]);
+    site.ok("db seed more").says(&["nothing to do"]);
+    assert_eq!(asked("select count(*), count(distinct user_id) > 0 from orders"), "5|t");
     site.agrees();
 }
