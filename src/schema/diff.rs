@@ -629,7 +629,15 @@ mod tests {
             let mut parts = line.split(" | ");
             let id_ = id(parts.next().unwrap());
             let pairs = parts.map(|pair| pair.split_once('=').unwrap());
-            let properties = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            let mut properties: BTreeMap<String, String> =
+                pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            // What nobody says is as PostgreSQL makes it.
+            if let Some(plural) = grants::plural(id_.kind).filter(|_| !properties.contains_key("owner")) {
+                for (role, words) in grants::usual(plural, &model.role, model.version) {
+                    properties
+                        .insert(format!("grant {role}"), words.into_iter().collect::<Vec<_>>().join(" "));
+                }
+            }
             let mut needs: BTreeSet<Id> = needs.split(", ").filter(|it| !it.is_empty()).map(id).collect();
             if id_.kind.goes_with_table() && !matches!(id_.kind, Kind::Index | Kind::Statistics) {
                 needs.insert(id_.owner(Kind::Table));

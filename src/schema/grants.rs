@@ -7,7 +7,7 @@ use crate::schema::quote::name;
 use crate::schema::{Id, Kind, Model, Object};
 
 /// Privileges by role; those that may be passed on end with `*`.
-type Grants = BTreeMap<String, BTreeSet<String>>;
+pub(super) type Grants = BTreeMap<String, BTreeSet<String>>;
 
 /// What an object says that roles were granted.
 fn said(object: &Object) -> Grants {
@@ -17,7 +17,7 @@ fn said(object: &Object) -> Grants {
 }
 
 /// How objects of a kind are called where privileges on those to come are granted.
-fn plural(kind: Kind) -> Option<&'static str> {
+pub(super) fn plural(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Table | Kind::View | Kind::MaterializedView => Some("TABLES"),
         Kind::Sequence => Some("SEQUENCES"),
@@ -29,7 +29,7 @@ fn plural(kind: Kind) -> Option<&'static str> {
 }
 
 /// What PostgreSQL grants on a new object by itself (documentation, 5.8).
-fn usual(plural: &str, role: &str, version: i32) -> Grants {
+pub(super) fn usual(plural: &str, role: &str, version: i32) -> Grants {
     let table = ["DELETE", "INSERT", "REFERENCES", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE"];
     let maintain = (version >= 170_000).then_some("MAINTAIN");
     let (own, all): (Vec<&str>, &[&str]) = match plural {

@@ -523,6 +523,30 @@ mod cut {
         site.agrees();
     }
 
+    /// Faults 45.
+    #[test]
+    fn a_clock_that_jumped_ends_nothing() {
+        let site = site("envclock");
+        site.ok("env create qa --ttl 2h --no-up");
+        git(&site, "branch gone");
+        site.ok("env create gone --no-up");
+        git(&site, "branch -D gone");
+        site.ok("env list");
+        for jump in [315_360_000_i64, -259_200] {
+            let run = site.failing(&format!("clock=return({jump})"), "up").exits(0);
+            assert!(!run.err.contains("was destroyed"), "{run}");
+            // As the clock is again.
+            site.ok("up");
+            assert_eq!(environments(&site), ["main", "gone", "qa"], "after {jump} s");
+        }
+        let run = site.failing("clock=return(315360000)", "up").exits(0);
+        run.says(&["the clock jumped", "left for now"]);
+        // A clock that goes on from there was right.
+        site.failing("clock=return(315360060)", "up").exits(0).says(&["qa was destroyed: its time is over"]);
+        assert_eq!(environments(&site), ["main"]);
+        site.agrees();
+    }
+
     #[test]
     fn destroying_one_cut_off_at_any_step() {
         let site = site("envdcut");

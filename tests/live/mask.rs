@@ -1,7 +1,6 @@
 //! Masked copies of a real PostgreSQL: what is proposed, what is refused, what arrives, and that nothing raw does.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::pooled::pool;
@@ -128,19 +127,10 @@ fn whole(site: &Site) -> String {
 
 /// How often any of `needles` stands in the bytes of a file, however large.
 fn count(path: &Path, needles: &[&str]) -> usize {
-    let Ok(mut file) = fs::File::open(path) else { return 0 };
-    let mut buffer = vec![0_u8; 1 << 20];
-    let (mut kept, mut found) = (0, 0);
-    while let Ok(read @ 1..) = file.read(&mut buffer[kept..]) {
-        let length = kept + read;
-        for needle in needles {
-            found += buffer[..length].windows(needle.len()).filter(|it| *it == needle.as_bytes()).count();
-        }
-        // What begins at the end of this piece goes on in the next.
-        kept = 32.min(length);
-        buffer.copy_within(length - kept..length, 0);
-    }
-    found
+    let mut grep = std::process::Command::new("grep");
+    grep.args(["-a", "-o", "-F"]).args(needles.iter().flat_map(|needle| ["-e", needle])).arg("--").arg(path);
+    let found = grep.env("LC_ALL", "C").output().unwrap();
+    String::from_utf8_lossy(&found.stdout).lines().count()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -218,7 +208,9 @@ fn nothing_raw_is_left_of_a_masked_copy() {
     assert_eq!(ask("select sum(n), count(*) from shop.sums"), "1000|500");
     assert_eq!(ask("select count(*), count(line) from shop.log"), "3|2");
     assert_eq!(ask("select nextval('shop.numbers'), max(id) from shop.users group by ()"), "42|500");
-    assert_eq!(ask("insert into shop.users (email, full_name) values ('a@b', 'c') returning id"), "501");
+    let made = "with made as (insert into shop.users (email, full_name) values ('a@b', 'c') returning id) \
+                select id from made";
+    assert_eq!(ask(made), "501");
     let snapshots = site.json("db snapshot list --json --all");
     let name = snapshots["snapshots"][0]["name"].as_str().unwrap().to_owned();
     let shown = site.json(&format!("db snapshot show {name} --json"));
@@ -261,14 +253,9 @@ fn what_cannot_be_masked_is_refused_before_a_row_is_read() {
     );
     site.file("masking.yaml", &policy);
     // A copy of a masked value in a column that is kept.
-    source
-        .run_args(&[
-            "psql",
-            "--",
-            "-c",
-            "update shop.orders set note = 'for Canaryana7 Canarylli' where id = 7",
-        ])
-        .exits(0);
+    let planted = "update shop.orders set note = 'for Canaryana7 Canarylli' where id = 7";
+    // Not as an argument: another test looks for canaries there.
+    source.run_fed(&["psql", "--", "-q"], planted.as_bytes()).exits(0);
     let run = site.run("db copy --from env:SOURCE --to x --masked").exits(7);
     let run = run.says(&["raw values are left", "shop.orders.note", "in 1 rows"]);
     assert!(!run.err.contains("Canary"), "{run}");

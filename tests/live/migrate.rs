@@ -348,6 +348,7 @@ fn migrating_cut_off_at_any_step() {
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_merge_cut_off_at_any_step() {
+    // (Without snapshots: those of all steps together would fill the pool of a test.)
     let site = site("fmerge");
     site.sql(&[], "create table t (id int primary key)");
     site.ok("db branch create feat");
@@ -358,13 +359,13 @@ fn a_merge_cut_off_at_any_step() {
             let column = format!("{}{number}", step.replace(':', "_"));
             site.sql(&["feat"], &format!("alter table t add {column} int"));
             site.ok("db branch switch main");
-            cut(&site, step, end, "db branch merge feat");
+            cut(&site, step, end, "db branch merge feat --no-snapshot");
             // A file that was written is a migration like any other: the next `up` applies it, the next merge finds it
             // done.
             if written {
                 site.ok("db migrate up --no-snapshot");
             }
-            site.ok("db branch merge feat");
+            site.ok("db branch merge feat --no-snapshot");
             let there = format!(
                 "select count(*) from pg_attribute where attrelid = 't'::regclass and attname = '{column}'"
             );

@@ -73,18 +73,23 @@ pub async fn sweep(context: &Context, but: Option<&str>, dry_run: bool) -> Resul
         return Ok(Vec::new());
     }
     look(context, standing).await?;
-    let over: Vec<Environment> = records(context, &standing.folder)
+    let ending: Vec<Environment> = records(context, &standing.folder)
         .await?
         .into_iter()
-        .filter(|it| it.state == State::Ready && Some(it.name.as_str()) != but)
-        .filter(|it| ends(it).is_some_and(|end| end <= now()))
+        .filter(|it| it.state == State::Ready && Some(it.name.as_str()) != but && ends(it).is_some())
         .collect();
+    let over: Vec<&Environment> =
+        ending.iter().filter(|it| ends(it).is_some_and(|end| end <= now())).collect();
     let labels: Vec<String> = over.iter().map(|record| standing.label_of(&record.name)).collect();
-    if dry_run || over.is_empty() {
+    if dry_run || ending.is_empty() {
         return Ok(labels);
     }
+    // Also while nothing is over: what is compared is the last look, and there has to be one.
     let catalogue = context.opened_catalogue().await?.catalogue;
     let seen = catalogue.see_clock(now()).await.map_err(failures::catalogue)?;
+    if over.is_empty() {
+        return Ok(labels);
+    }
     let passed = seen.map_or(0, |seen| now() - seen);
     if !(-due::BACK..=due::JUMP).contains(&passed) {
         context.events.tell(Event::warning(format!(
@@ -92,7 +97,7 @@ pub async fn sweep(context: &Context, but: Option<&str>, dry_run: bool) -> Resul
         )));
         return Ok(Vec::new());
     }
-    for record in &over {
+    for record in over {
         let why = if record.orphaned.is_some() { "its git branch is gone" } else { "its time is over" };
         end::destroy(context, &record.name, why).await?;
         context.events.tell(Event::note(format!(
