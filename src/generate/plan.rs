@@ -1087,6 +1087,7 @@ fn checks(work: &mut Work<'_>) -> Vec<Failure> {
         .filter(|it| it.kind == ConstraintKind::Check)
         .map(|it| (it.name.clone(), &it.definition, it.columns.clone()));
     let all: Vec<_> = own.chain(domains).collect();
+    let mut bounds = Vec::new();
     for (name, definition, columns) in all {
         let wished = columns.iter().any(|it| work.at(it).is_some_and(|at| work.columns[at].1.wished));
         let unwritten = columns.iter().all(|it| work.at(it).is_none());
@@ -1132,10 +1133,30 @@ fn checks(work: &mut Work<'_>) -> Vec<Failure> {
                 }
                 continue;
             };
+            if matches!(ask, Ask::Low(..) | Ask::High(..)) {
+                bounds.push((at, ask.clone(), name.clone()));
+            }
             if matches!(ask, Ask::Absent(_)) && found.not_null {
                 problems.push(refuse(work, &format!("`{column}` cannot be NULL")));
             } else if !columns::narrow(&mut work.columns[at].1, &found.shape, &ask) && !wished {
                 problems.push(refuse(work, &format!("no values are known for `{column}` that it allows")));
+            }
+        }
+    }
+    // A bound may have moved what another had bound before it; the second time, both hold or cannot.
+    for last in [false, true] {
+        for (at, ask, check) in &bounds {
+            let (name, draft) = &mut work.columns[*at];
+            let Some(column) = table.column(name) else { continue };
+            let before = draft.make.clone();
+            let held = columns::narrow(draft, &column.shape, ask) && (!last || draft.make == before);
+            if !held && !draft.wished {
+                let column = work.columns[*at].0.clone();
+                problems.push(
+                    work.refuse(&format!("check `{check}`"), &format!("no number is left for `{column}`"))
+                        .hint(values_hint(&table.name, &column)),
+                );
+                return problems;
             }
         }
     }

@@ -9,6 +9,7 @@ use devenv::generate::{Plan, Pool, Request, Wish, Wishes, plan};
 use devenv::postgres::{Database, Password, Scope, Target, connect};
 use devenv::schema::table::Table;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
