@@ -105,11 +105,8 @@ pub async fn generate(
     if fills {
         failpoint!("generate:begun");
         done.snapshot = match &branch {
-            Some(branch) if !options.no_snapshot => {
-                let id = format!("branch:{}", branch.name);
-                let named = options.branch.is_some().then_some(id.as_str());
-                let named = named.map(|it| it.trim_start_matches("branch:"));
-                Some(snapshot::keep_of(&mut branches, named, "generate").await?)
+            Some(_) if !options.no_snapshot => {
+                Some(snapshot::keep_of(&mut branches, options.branch.as_deref(), "generate").await?)
             }
             Some(_) => None,
             None => apply::before(&mut branches, "generate", options.no_snapshot).await?,
