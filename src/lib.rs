@@ -14,7 +14,8 @@
 //! machine · route: where a name leads there · mask policy, rule: the decision on each column, and what carries it out.
 //!
 //! # Rooms
-//! `base` (words shared by all) ← `compose`, `plan`, `lineage`, `schema`, `mask` (pure: text and data in, data out) ← `engine`,
+//! `base` (words shared by all) ← `compose`, `plan`, `lineage`, `schema`, `mask`, `generate` (pure: text and data in,
+//! data out) ← `engine`,
 //! `postgres`, `catalogue`, `machine`, `talk`, `storage`, `git`, `gateway` (edges: one outside thing each) ← `ops`
 //! (one file a verb) ← `ui`
 //! (tells) ← `cli` (listens).
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod compose;
 pub mod engine;
 pub mod gateway;
+pub mod generate;
 pub mod git;
 pub mod library;
 pub mod lineage;

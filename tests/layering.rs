@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of ours. Pure rooms look neither up nor sideways, edges not at one another.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("base", &[]),
     ("compose", &["base"]),
     ("supabase", &["base"]),
@@ -16,6 +16,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("lineage", &["base"]),
     ("schema", &["base"]),
     ("mask", &["base", "schema"]),
+    ("generate", &["base", "schema"]),
     ("engine", &["base", "compose", "plan"]),
     ("postgres", &["base", "schema", "mask"]),
     ("catalogue", &["base", "lineage"]),
@@ -36,6 +37,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "lineage",
             "schema",
             "mask",
+            "generate",
             "engine",
             "postgres",
             "catalogue",
@@ -50,8 +52,8 @@ const ROOMS: [(&str, &[&str]); 19] = [
     (
         "cli",
         &[
-            "base", "compose", "supabase", "library", "plan", "lineage", "schema", "mask", "engine",
-            "storage", "gateway", "ops", "ui",
+            "base", "compose", "supabase", "library", "plan", "lineage", "schema", "mask", "generate",
+            "engine", "storage", "gateway", "ops", "ui",
         ],
     ),
 ];
@@ -69,7 +71,7 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("rcgen", &["machine"]),
     ("prost", &["engine"]),
     ("sqlx", &["postgres", "catalogue"]),
-    ("serde_yaml", &["compose", "mask"]),
+    ("serde_yaml", &["compose", "mask", "generate"]),
     ("siphasher", &["mask"]),
     // The library writes into a compose file without disturbing what stands there.
     ("saphyr_parser", &["compose", "library"]),

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::copy::Copy;
+use super::generate::{Generate, Seed};
 use super::mask::Mask;
 use super::migrate::Migrate;
 use super::options;
@@ -30,6 +31,8 @@ enum DbCommand {
     Snapshot(Snapshots),
     #[command(visible_alias = "m")]
     Migrate(Migrate),
+    Seed(Seed),
+    Generate(Generate),
     Url(Url),
     Psql(Psql),
     Mask(Mask),
@@ -41,6 +44,8 @@ impl Db {
         match self.command {
             DbCommand::Branch(branches) => branches.run(context, ui).await,
             DbCommand::Snapshot(snapshots) => snapshots.run(context, ui).await,
+            DbCommand::Seed(seed) => seed.run(context, ui).await,
+            DbCommand::Generate(generate) => generate.run(context, ui).await,
             DbCommand::Migrate(migrate) => migrate.run(context, ui).await,
             DbCommand::Url(url) => url.run(context, ui).await,
             DbCommand::Psql(psql) => psql.run(context).await,

@@ -7,6 +7,7 @@ mod db;
 mod doctor;
 mod env;
 mod gateway;
+mod generate;
 mod hooks;
 mod images;
 mod init;

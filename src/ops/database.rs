@@ -18,7 +18,7 @@ use crate::supabase::status::{Keys, Status};
 use crate::supabase::{Config, config, migrations, seeds};
 
 /// How long a database that is healthy may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is left out on request.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,6 +53,11 @@ pub async fn prepare_database(
     let prepared = prepare(&request, &read, &context.events).await?;
     tell_stubs(context, &request, &prepared);
     Ok(())
+}
+
+/// The seeds that `up` loads, in their order.
+pub(super) fn seeds(context: &Context, project: &Project, stack: &Stack) -> Result<Vec<Seed>, Failure> {
+    Ok(Folder::open(context, project, stack)?.seeds(context))
 }
 
 /// Says which extensions that the project's files use are only stubs, whenever something of them was run.

@@ -10,6 +10,7 @@
 mod carry;
 mod connect;
 mod error;
+mod fill;
 mod introspect;
 mod migrate;
 mod prepare;
@@ -20,6 +21,7 @@ mod state;
 pub use carry::{Carried, Rows, carry};
 pub use connect::{Database, Password, Target, checkpoint, connect};
 pub use error::{Error, Refusal};
+pub use fill::PIECE;
 pub use introspect::Scope;
 pub use migrate::{History, statements};
 pub use prepare::{Changed, Migration, Prepare, Prepared, Read, Seed, prepare};

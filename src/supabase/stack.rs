@@ -102,11 +102,13 @@ impl Reader<'_> {
             "branches",
             "dotenv",
             "gateway",
+            "generate",
             "images",
             "masking",
             "memory",
             "merge",
             "migrations",
+            "seeds",
             "supabase",
             "urls",
         ];
@@ -134,7 +136,24 @@ impl Reader<'_> {
         if let Some(merge) = members.get("merge") {
             self.list("x-devenv.merge", merge, "tables");
         }
+        if let Some(generate) = members.get("generate") {
+            self.mapping("x-devenv.generate", generate, &["scale", "seed", "tables"]);
+        }
+        if let Some(seeds) = members.get("seeds") {
+            self.sets(seeds);
+        }
         self.stack(members.get("supabase")?)
+    }
+
+    /// Sets of seeds, by names that are the user's.
+    fn sets(&self, value: &Value) {
+        let is_set = |set: &Value| {
+            set.is_string() || set.as_array().is_some_and(|paths| paths.iter().all(Value::is_string))
+        };
+        if !value.as_object().is_some_and(|sets| sets.values().all(is_set)) {
+            let message = "`x-devenv.seeds` names sets, each a path or a list of paths".to_owned();
+            self.mistake("x-devenv.seeds", message, None);
+        }
     }
 
     /// What is listed is read where it is used; that it is well-formed is checked with all else.

@@ -21,6 +21,7 @@ mod conditions;
 mod environments;
 mod faults;
 mod gateway;
+mod generate;
 mod hold;
 mod honest;
 mod interop;

@@ -121,7 +121,7 @@ pub(super) async fn replace(
 }
 
 /// Fails where a branch is protected.
-fn is_unprotected(branch: &Branch) -> Result<(), Failure> {
+pub(in crate::ops) fn is_unprotected(branch: &Branch) -> Result<(), Failure> {
     if branch.protected {
         return Err(failures::lineage(crate::lineage::Error::Protected { name: branch.name.clone() }));
     }

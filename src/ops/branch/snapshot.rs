@@ -37,8 +37,18 @@ pub async fn save(context: &Context, options: &Options) -> Result<Snapshot, Fail
 
 /// Freezes the current branch before something changes what it holds; kept for seven days.
 pub(in crate::ops) async fn keep(branches: &mut Branches<'_>, before: &str) -> Result<Snapshot, Failure> {
+    keep_of(branches, None, before).await
+}
+
+/// The same for a branch.
+pub(in crate::ops) async fn keep_of(
+    branches: &mut Branches<'_>,
+    branch: Option<&str>,
+    before: &str,
+) -> Result<Snapshot, Failure> {
     let message = format!("what was there before `{}`", branches.context.command_line);
-    let options = Options { message, ttl: Some(KEPT), ..Options::default() };
+    let branch = branch.map(str::to_owned);
+    let options = Options { message, branch, ttl: Some(KEPT), ..Options::default() };
     freeze(branches, &options, Some(before)).await
 }
 
