@@ -12,7 +12,7 @@ use crate::site::Run;
 use crate::site::{IMAGE, Site, engine, engine_with, list, until};
 
 /// Large enough for all tests of a run: nothing in them is large.
-const SIZE: &str = "768M";
+const SIZE: &str = "2G";
 /// Names the pool to the process that takes it away.
 const VARIABLE: &str = "DVT_POOL_TO_TAKE_AWAY";
 
