@@ -415,7 +415,11 @@ async fn a_shared_step_survives_the_build_that_began_it() {
     let spec = site.inline(&format!("FROM BASE\nCOPY f /f\nRUN sleep 3; : {marker} && cat /f"));
     let first = async {
         tokio::select! {
-            () = async { assert!(within(Duration::from_secs(20), || is_running(&marker)).await) } => {}
+            () = async {
+                assert!(within(Duration::from_secs(20), || is_running(&marker)).await);
+                // Nothing tells when the second one has joined the step.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            } => {}
             ended = site.build(&spec) => panic!("{ended:?}"),
         }
     };
