@@ -159,16 +159,22 @@ const GIB: u64 = 1 << 30;
 pub const SMALLEST: u64 = 256 * MIB;
 
 /// The size of a new pool on a disk of `total` bytes with so many free: a quarter of what is free, between 1 GiB and
-/// 64 GiB, or what was asked for, and a tenth of the disk stays free. None when there is no room for that.
+/// 64 GiB, or what was asked for, with [`kept`] beside it. None when there is no room for that.
 #[must_use]
 pub fn size(free: u64, total: u64, asked: Option<u64>) -> Option<u64> {
-    let most = free.saturating_sub(total / 10);
+    let most = free.saturating_sub(kept(total));
     let bytes = match asked {
         Some(asked) => asked,
         None => (free / 4).clamp(GIB, 64 * GIB).min(most.max(GIB)),
     };
     let bytes = bytes / MIB * MIB;
     (SMALLEST..=most).contains(&bytes).then_some(bytes)
+}
+
+/// What stays free on a disk of `total` bytes for all else that writes there: a twentieth, and no more than 4 GiB, as a
+/// share alone would be tens of gigabytes of a disk that is large and nearly full.
+fn kept(total: u64) -> u64 {
+    (total / 20).min(4 * GIB)
 }
 
 /// The file systems that pools begin as; see `templates/make.sh`.
@@ -189,7 +195,7 @@ fn make(folder: &Path, path: &Path, create: &Create) -> Result<(), StorageError>
         (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     let bytes = size(free, total, create.bytes).ok_or_else(|| StorageError::NoRoom {
         free,
-        needed: create.bytes.unwrap_or(GIB).max(SMALLEST).saturating_add(total / 10),
+        needed: create.bytes.unwrap_or(GIB).max(SMALLEST).saturating_add(kept(total)),
     })?;
     let new = path.with_extension("new");
     match std::fs::remove_file(&new) {
@@ -272,7 +278,7 @@ fn unpack(packed: &[u8], file: &File, room: u64) -> io::Result<()> {
     }
 }
 
-/// Enlarges the file and lets its loop devices see it. A twentieth of the disk below stays free.
+/// Enlarges the file and lets its loop devices see it, where [`kept`] stays free below.
 pub(super) fn grow(path: &Path, bytes: u64) -> Result<(), Refusal> {
     let file = File::options()
         .read(true)
@@ -289,7 +295,7 @@ pub(super) fn grow(path: &Path, bytes: u64) -> Result<(), Refusal> {
     if bytes > has {
         let disk = rustix::fs::fstatvfs(&file).map_err(refusal("look at the disk below the pool"))?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let needed = (bytes - has).saturating_add(disk.f_blocks.saturating_mul(disk.f_frsize) / 20);
+        let needed = (bytes - has).saturating_add(kept(disk.f_blocks.saturating_mul(disk.f_frsize)));
         if free < needed {
             return Err(Refusal::Full { free, needed });
         }
@@ -342,8 +348,11 @@ mod tests {
         assert_eq!(giga(40, 100), Some(10 * 1024));
         assert_eq!(giga(2000, 4000), Some(64 * 1024), "at most");
         assert_eq!(giga(3, 10), Some(1024), "at least");
-        assert_eq!(giga(11, 100), Some(1024), "as a tenth of the disk stays free");
-        assert_eq!(giga(10, 100), None);
+        assert_eq!(giga(25, 252), Some(6400), "a large disk that is nearly full");
+        assert_eq!(giga(5, 252), Some(1024), "what is kept is 4 GiB");
+        assert_eq!(giga(4, 252), None);
+        assert_eq!(giga(2, 20), Some(1024), "what is kept is a twentieth");
+        assert_eq!(giga(1, 20), None);
         assert_eq!(giga(0, 0), None);
         assert_eq!(size(GIB, GIB, Some(256 * MIB)), Some(256 * MIB));
         assert_eq!(size(GIB, GIB, Some(255 * MIB)), None, "no file system fits");
