@@ -1,20 +1,10 @@
 //! Branches of a real PostgreSQL: its rows, its settings, its address.
 
 use crate::site::{Site, until};
-
-const STACK: &str = "services:
-  db:
-    image: devenv.local/supabase/postgres:17
-    environment: {POSTGRES_PASSWORD: 'pass word', PGDATA: /var/lib/postgresql/data}
-    ports: ['127.0.0.1::5432']
-    volumes: ['data:/var/lib/postgresql/data']
-    stop_signal: SIGINT
-    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
-volumes: {data: {}}
-";
+use crate::stacks::POSTGRES;
 
 fn up(test: &str) -> Site {
-    let site = Site::pooled(test, STACK);
+    let site = Site::pooled(test, POSTGRES);
     site.ok("up");
     site.sql(&[], "create table t (v int); insert into t values (1)");
     site
@@ -116,7 +106,7 @@ fn a_switch_that_was_cut_off_leaves_no_service_on_the_data_before() {
     volumes: ['files:/files']
 volumes: {data: {}, files: {}}
 ";
-    let site = Site::pooled("pslow", &STACK.replace("volumes: {data: {}}\n", slow));
+    let site = Site::pooled("pslow", &POSTGRES.replace("volumes: {data: {}}\n", slow));
     let file = |words: &str| site.run_args(&["exec", "-T", "slow", "sh", "-c", words]).exits(0).out;
     site.ok("up");
     site.sql(&[], "create table t (v int); insert into t values (1)");

@@ -13,6 +13,7 @@ mod follows;
 mod wishes;
 
 use crate::site::{Site, engine, engine_with, list, until};
+use crate::stacks::POSTGRES;
 
 const STACK: &str = "services:
   web:
@@ -54,6 +55,14 @@ fn free_port() -> u16 {
     }
 }
 
+/// Gives a project a gateway's name that nobody else has, and the program that stacks here run.
+fn gateway_of_its_own(site: &mut Site) -> String {
+    let name = format!("{}-gateway", site.name);
+    site.set("DEVENV_GATEWAY", &name);
+    site.file("server.pl", include_str!("gateway/server.pl"));
+    name
+}
+
 impl Gate {
     /// A project with nothing up, and a gateway.
     fn new(test: &str) -> Self {
@@ -64,9 +73,7 @@ impl Gate {
 
     /// A gateway for a project that is there.
     fn over(mut site: Site) -> Self {
-        let name = format!("{}-gateway", site.name);
-        site.set("DEVENV_GATEWAY", &name);
-        site.file("server.pl", include_str!("gateway/server.pl"));
+        let name = gateway_of_its_own(&mut site);
         let gate = Self { port: free_port(), site, name };
         gate.site.ok(&format!("gateway up --port {}", gate.port));
         gate
@@ -517,16 +524,14 @@ fn it_remembers_through_kills_and_the_next_command_repairs() {
 
 // ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────
 
-const DATABASE: &str = "services:
-  db:
-    image: devenv.local/supabase/postgres:17
-    environment: {POSTGRES_PASSWORD: 'pass word', PGDATA: /var/lib/postgresql/data}
-    expose: ['5432']
-    volumes: ['./pg_hba.conf:/etc/postgresql/pg_hba.conf:ro']
-    stop_signal: SIGINT
-    labels: {dev.devenv.project: PROJECT, dev.devenv.environment: ENVIRONMENT}
-    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
-";
+const LABELS: &str = "labels: {dev.devenv.project: PROJECT, dev.devenv.environment: ENVIRONMENT}";
+
+/// A database of an environment, which lets everybody in.
+fn database() -> String {
+    POSTGRES
+        .replace("ports: ['127.0.0.1::5432']", &format!("expose: ['5432']\n    {LABELS}"))
+        .replace("/data']", "/data', './pg_hba.conf:/etc/postgresql/pg_hba.conf:ro']")
+}
 
 /// Runs one query over the port; the answer's first column, as text.
 fn query(port: u16, user: &str, options: &[(&str, &str)], sql: &str) -> Result<String, sqlx::Error> {
@@ -587,8 +592,8 @@ const BEGIN: &[u8] = b"\0\x03\0\0user\0postgres\0database\0postgres\0\0";
 fn one_address_for_the_databases_of_all_environments() {
     let gate = Gate::new("gwpg");
     gate.site.file("pg_hba.conf", "local all all trust\nhost all all all trust\n");
-    gate.environment("main", DATABASE);
-    gate.environment("feat-x", DATABASE);
+    gate.environment("main", &database());
+    gate.environment("feat-x", &database());
     let port = gate.fixed("db", 5432, "postgres");
     for environment in ["main", "feat-x"] {
         let sql = format!(
@@ -698,8 +703,7 @@ fn under_tls(stream: TcpStream, authority: &str, name: &str, say: &[u8]) -> std:
 fn https_for_those_who_trust_it() {
     let gate = Gate::new("gwtls");
     gate.site.file("pg_hba.conf", "local all all trust\nhost all all all trust\n");
-    let services = STACK.strip_prefix("services:\n").unwrap();
-    gate.environment("main", &format!("{DATABASE}{services}"));
+    gate.environment("main", &database().replacen("services:\n", STACK, 1));
     let port = gate.fixed("db", 5432, "postgres");
     let trust = gate.site.json("gateway trust-ca --no-install --json");
     assert_eq!(trust["installed"], json!([]));

@@ -36,4 +36,5 @@ mod postgres;
 mod pull;
 mod schema;
 mod site;
+mod stacks;
 mod words;

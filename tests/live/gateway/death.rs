@@ -8,28 +8,18 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::exchange;
+use super::{exchange, gateway_of_its_own};
 use crate::machine::Machine;
 use crate::site::{Run, until};
+use crate::stacks::WEB;
 
 const PORT: u16 = 8099;
-const STACK: &str = "services:
-  web:
-    image: IMAGE
-    command: perl /server.pl
-    stop_signal: SIGKILL
-    environment: {NAME: 'web', PORT: '80'}
-    expose: ['80']
-    volumes: ['./server.pl:/server.pl:ro']
-";
 
 #[test]
 fn the_engine_dies_and_what_ran_is_woken_by_the_next_request() {
     let machine = Machine::new();
-    let mut site = machine.site("gwdeath", STACK, 0);
-    site.file("server.pl", include_str!("server.pl"));
-    let name = format!("{}-gateway", site.name);
-    site.set("DEVENV_GATEWAY", &name);
+    let mut site = machine.site("gwdeath", WEB, 0);
+    gateway_of_its_own(&mut site);
     let network = format!("/proc/{}/ns/net", machine.first_process());
     // Commands, and requests, of somebody on that machine.
     let devenv = |words: &str| -> Run {

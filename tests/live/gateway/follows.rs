@@ -4,21 +4,11 @@ use serde_json::Value;
 
 use super::{Gate, query};
 use crate::site::Site;
-
-const DATABASE: &str = "services:
-  db:
-    image: devenv.local/supabase/postgres:17
-    environment: {POSTGRES_PASSWORD: 'pass word', PGDATA: /var/lib/postgresql/data}
-    volumes: ['data:/var/lib/postgresql/data']
-    expose: ['5432']
-    stop_signal: SIGINT
-    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
-volumes: {data: {}}
-";
+use crate::stacks::{POSTGRES, WEB};
 
 #[test]
 fn a_connection_finds_the_branch_that_it_names() {
-    let gate = Gate::over(Site::pooled("gwbranch", DATABASE));
+    let gate = Gate::over(Site::pooled("gwbranch", POSTGRES));
     gate.site.ok("up");
     let port = gate.fixed("db", 5432, "postgres");
     let here = |options: &[(&str, &str)]| query(port, "postgres", options, "select name from here");
@@ -43,16 +33,6 @@ fn a_connection_finds_the_branch_that_it_names() {
     let side = query(port, "postgres.side", &[], "select 'there'").unwrap();
     assert_eq!(side, "there");
 }
-
-const WEB: &str = "services:
-  web:
-    image: IMAGE
-    command: perl /server.pl
-    stop_signal: SIGKILL
-    environment: {NAME: 'web', PORT: '80'}
-    expose: ['80']
-    volumes: ['./server.pl:/server.pl:ro']
-";
 
 fn current(gate: &Gate) -> Value {
     gate.site.json("gateway status --json")["gateway"]["current"][&gate.site.name].clone()
