@@ -11,12 +11,12 @@ use bollard::query_parameters::RemoveVolumeOptionsBuilder;
 
 use super::servers::{self, ADMIN, DATABASE, Plain, Server, close, first_query, free_port, shell};
 use super::site::{Load, Site};
-use super::{BTRFS, Bench, Sources, dslr, ioctl, size, told};
+use super::{Bench, POOL, Sources, dslr, ioctl, size, told};
 use crate::process;
 use crate::table::{Report, Row, Target};
 
 pub(super) const SUBJECT: &str = "branch create";
-const OURS: [&str; 3] = ["devenv", "raw", "btrfs"];
+const OURS: [&str; 3] = ["devenv", "raw", "xfs"];
 /// What copies all bytes takes long, and is not near any target.
 const COPIES: usize = 3;
 const COPY: &str = "copy";
@@ -48,8 +48,8 @@ pub(super) async fn run(bench: &Bench<'_>, all: &[Sources<'_>], report: &mut Rep
                 }
                 let took = match (contestant, &sources.plain) {
                     ("devenv", _) => ours(bench, &sources.ours, round).await,
-                    ("raw", _) => raw(bench, &sources.btrfs, server, round).await,
-                    ("btrfs", _) => ours(bench, &sources.btrfs, round).await,
+                    ("raw", _) => raw(bench, &sources.ours, server, round).await,
+                    ("xfs", _) => ours(bench, &sources.xfs, round).await,
                     ("cp -a", Some(plain)) => cp(bench, plain).await,
                     (EIGHTEEN, _) => match &sources.eighteen {
                         Some(server) => database(bench, server, "filecopy", Path::new("")).await,
@@ -96,7 +96,7 @@ async fn ours(bench: &Bench<'_>, site: &Site<'_>, round: usize) -> Result<Durati
 
 /// The floor, on btrfs: one call of the kernel, two of the engine, and asking until there is an answer.
 async fn raw(bench: &Bench<'_>, site: &Site<'_>, server: &Server, round: usize) -> Result<Duration, String> {
-    let root = servers::place(bench.engine, &format!("{BTRFS}-mount")).await?;
+    let root = servers::place(bench.engine, &format!("{POOL}-mount")).await?;
     let copies = root.join("bench");
     std::fs::create_dir_all(&copies).map_err(told)?;
     let (name, port) = (format!("raw{round}"), free_port()?);

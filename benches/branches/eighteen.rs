@@ -5,13 +5,13 @@ use bollard::models::ContainerCreateBody;
 
 use super::servers::{self, ADMIN, Plain, Server, close, fill, first_query, free_port};
 use super::site::Site;
-use super::{Bench, POOL, told};
+use super::{Bench, XFS, told};
 
 const IMAGE: &str = "devenv.local/bench/postgres:18";
 
 /// Builds the image, which takes a minute the first time.
 pub(super) fn build(bench: &Bench<'_>) -> Result<(), String> {
-    let site = Site::new(bench, "eighteen", POOL)?;
+    let site = Site::new(bench, "eighteen", XFS)?;
     site.write(
         "compose.yaml",
         &format!("name: {}\nservices: {{db: {{image: {IMAGE}, build: .}}}}\n", site.project),
@@ -55,7 +55,7 @@ pub(super) async fn make(bench: &Bench<'_>, scale: u32) -> Result<Plain, String>
         ..ContainerCreateBody::default()
     };
     let server = Server::of(bench, body);
-    let root = servers::place(bench.engine, &format!("{POOL}-mount")).await?;
+    let root = servers::place(bench.engine, &format!("{XFS}-mount")).await?;
     let name = format!("eighteen{scale}");
     let data = root.join("bench").join(&name);
     std::fs::create_dir_all(&data).map_err(told)?;

@@ -1,7 +1,6 @@
 //! Many branches: what they take of the disk when they are made, and how long a list of them takes.
 
-use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::servers::{self, shell};
 use super::{Bench, POOL, Sources, size, told};
@@ -49,20 +48,35 @@ pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut R
     Ok(())
 }
 
-/// How much of the pool is taken: blocks, of data and of what describes it.
-struct Space(File);
+/// What a pool's file system counts as used, in the kernel's own words (`/sys/fs/btrfs/…/allocation`): what is
+/// free, as `df` tells it, moves in steps of the pieces that it hands out.
+struct Space {
+    root: PathBuf,
+    allocation: PathBuf,
+}
 
 impl Space {
     async fn of(bench: &Bench<'_>) -> Result<Self, String> {
+        let volume = bench.engine.inspect_volume(&format!("{POOL}-mount")).await.map_err(told)?;
+        let device = volume.options.get("device").cloned().unwrap_or_default();
+        let device = device.trim_start_matches("/dev/");
+        let found = std::fs::read_dir("/sys/fs/btrfs").map_err(told)?.flatten();
+        let mut found = found.map(|entry| entry.path());
+        let system = found.find(|path| path.join("devices").join(device).exists());
+        let allocation = system.ok_or_else(|| format!("no btrfs on {device}"))?.join("allocation");
         let root = servers::place(bench.engine, &format!("{POOL}-mount")).await?;
-        File::open(root).map(Self).map_err(told)
+        Ok(Self { root, allocation })
     }
 
-    /// Bytes on the disk.
+    /// Bytes on the disk, of data and of what describes it, as often as it is kept.
     fn used(&self) -> Result<f64, String> {
-        rustix::fs::syncfs(&self.0).map_err(told)?;
-        let vfs = rustix::fs::fstatvfs(&self.0).map_err(told)?;
-        let used = vfs.f_blocks.saturating_sub(vfs.f_bfree) * (vfs.f_frsize >> 10);
-        Ok(f64::from(u32::try_from(used).unwrap_or(u32::MAX)) * 1024.0)
+        let root = std::fs::File::open(&self.root).map_err(told)?;
+        rustix::fs::syncfs(root).map_err(told)?;
+        let mut sum = 0.0;
+        for kind in ["data", "metadata", "system"] {
+            let text = std::fs::read_to_string(self.allocation.join(kind).join("disk_used")).map_err(told)?;
+            sum += text.trim().parse::<f64>().map_err(told)?;
+        }
+        Ok(sum)
     }
 }

@@ -31,9 +31,9 @@ use site::Site;
 
 const PROJECT: &str = "com.docker.compose.project";
 const PREFIX: &str = "devenv-bench-";
-/// Of the driver that devenv takes by itself (XFS), and of the one that it takes where that cannot be had.
+/// Of the driver that devenv takes by itself (btrfs), and of the one that it takes where that cannot be had.
 const POOL: &str = "bench-pool";
-const BTRFS: &str = "bench-pool-btrfs";
+const XFS: &str = "bench-pool-xfs";
 const KEEPER: &str = "devenv.local/keeper";
 const SUBJECTS: [&str; 5] =
     [create::SUBJECT, running::SUBJECT, running::MEMORY, many::SUBJECT, turning::SUBJECT];
@@ -55,7 +55,7 @@ struct Bench<'a> {
 struct Sources<'a> {
     scale: u32,
     ours: Site<'a>,
-    btrfs: Site<'a>,
+    xfs: Site<'a>,
     plain: Option<Plain>,
     /// The same in a newer server, where it could be built.
     eighteen: Option<Plain>,
@@ -147,12 +147,12 @@ fn size(scale: u32) -> String {
 impl<'a> Sources<'a> {
     async fn make(bench: &'a Bench<'a>, scale: u32, has_eighteen: bool) -> Result<Self, String> {
         let ours = Site::database(bench, &format!("s{scale}"), POOL, scale).await?;
-        let btrfs = Site::database(bench, &format!("t{scale}"), BTRFS, scale).await?;
+        let xfs = Site::database(bench, &format!("t{scale}"), XFS, scale).await?;
         // What copies bytes is known to take longer the more there are: the largest size is not for it.
         let plain = if scale > 100 { None } else { Some(Plain::make(bench, &ours, scale).await?) };
         let eighteen =
             if scale <= 100 && has_eighteen { Some(eighteen::make(bench, scale).await?) } else { None };
-        Ok(Self { scale, ours, btrfs, plain, eighteen })
+        Ok(Self { scale, ours, xfs, plain, eighteen })
     }
 }
 
@@ -168,9 +168,9 @@ async fn is_possible(options: &Options, engine: &Docker) -> Result<(), String> {
     let root = engine.info().await.map_err(told)?.docker_root_dir.unwrap_or_default();
     let disk = rustix::fs::statvfs(root.as_str()).map_err(|error| format!("{root}: {error}"))?;
     let pools: u64 = site::sizes(options).iter().map(|(_, _, size)| size << 20).sum();
-    let copies = if options.quick { 1 << 30 } else { 5 << 30 };
-    // A pool leaves a tenth of the disk to others.
-    let wanted = pools + copies.max(disk.f_blocks * disk.f_frsize / 10);
+    // No more than a pool leaves of a disk.
+    let copies = if options.quick { 4 << 30 } else { 5 << 30 };
+    let wanted = pools + copies;
     let free = disk.f_bavail * disk.f_frsize;
     if free < wanted {
         return Err(format!("{root} has {} GiB free, they take {}", free >> 30, wanted >> 30));
@@ -211,7 +211,7 @@ pub async fn clean(engine: &Docker) {
         remove(&volume.name).await;
     }
     let root = engine.info().await.ok().and_then(|info| info.docker_root_dir).unwrap_or_default();
-    for pool in [POOL, BTRFS] {
+    for pool in [POOL, XFS] {
         remove(&format!("{pool}-mount")).await;
         let folder = Path::new(&root).join("devenv").join(pool);
         // The device would keep the file's blocks after it is gone.

@@ -28,7 +28,7 @@ const WAYS: [Way; 3] = [
 
 pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut Report) -> Result<(), String> {
     let Some(plain) = &sources.plain else { return Ok(()) };
-    let sites = [&sources.ours, &sources.btrfs];
+    let sites = [&sources.ours, &sources.xfs];
     for site in sites {
         close(site.branch(BRANCH, &["--start"]).await?.1).await;
     }
@@ -46,7 +46,7 @@ pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut R
     let contestants = [
         ("devenv", contestants[0].clone()),
         ("plain", plain.running.name.clone()),
-        ("btrfs", contestants[1].clone()),
+        ("xfs", contestants[1].clone()),
     ];
     race(bench, &size(sources.scale), &contestants, &WAYS, report).await?;
     for site in sites {
@@ -62,7 +62,7 @@ pub(super) async fn run(bench: &Bench<'_>, sources: &Sources<'_>, report: &mut R
     let contestants = [
         ("devenv", sources.ours.beside(FASTER)),
         ("plain", running.name.clone()),
-        ("btrfs", sources.btrfs.beside(FASTER)),
+        ("xfs", sources.xfs.beside(FASTER)),
     ];
     let ways = [Way { name: "fast, tpc-b", arguments: "" }, Way { name: "fast, select", arguments: "" }];
     race(bench, &size(sources.scale), &contestants, &ways, report).await?;

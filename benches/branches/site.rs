@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 
 use super::servers::{self, Connection, close, first_query, shell};
-use super::{BTRFS, Bench, POOL, PREFIX, told};
+use super::{Bench, POOL, PREFIX, XFS, told};
 use crate::{Options, process};
 
 /// A compose project.
@@ -20,12 +20,12 @@ pub(super) struct Site<'a> {
 
 /// Sizes of the pools in MiB: they hold all that will be in them, and little more.
 pub(super) fn sizes(options: &Options) -> [(&'static str, &'static str, u64); 2] {
-    let (ours, btrfs) = match (options.quick, options.full) {
+    let (ours, xfs) = match (options.quick, options.full) {
         (true, _) => (1100, 1100),
         (_, false) => (7 << 10, 7 << 10),
         (_, true) => (12 << 10, 12 << 10),
     };
-    [(POOL, "reflink", ours), (BTRFS, "btrfs", btrfs)]
+    [(POOL, "btrfs", ours), (XFS, "reflink", xfs)]
 }
 
 /// The pools, before anything needs them.

@@ -39,7 +39,7 @@ enum Act {
         #[arg(long)]
         size: Option<u64>,
         /// Its file system, when it is made
-        #[arg(long, value_parser = driver, default_value = "reflink")]
+        #[arg(long, value_parser = driver, default_value = "btrfs")]
         driver: Driver,
         /// The pool that it has to be
         #[arg(long)]

@@ -15,7 +15,7 @@ use crate::ui::{Table, Ui, words};
 /// The place that holds the data of all branches
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The pool makes itself on first use, on the best driver that the engine allows:\n  reflink  files that share their blocks (XFS)\n  btrfs    snapshots of the file system\n  copy     byte by byte; works everywhere"
+    after_help = "The pool makes itself on first use, on the best driver that the engine allows:\n  btrfs    snapshots of the file system\n  reflink  files that share their blocks (XFS)\n  copy     byte by byte; works everywhere"
 )]
 pub(super) struct Pool {
     #[command(subcommand)]

@@ -152,19 +152,18 @@ pub async fn connect(target: &Target, patience: Duration) -> Result<Database, Er
 /// How long a server is waited for that is asked for what is not needed.
 const HASTE: Duration = Duration::from_secs(2);
 
-/// Whether a checkpoint is worth asking for. The role has to be allowed to: asking in vain is an error in the server's
-/// log. And with much written since the last one, it takes as long as a copy would to recover without it.
-const MAY_CHECKPOINT: &str = "SELECT (rolsuper OR EXISTS (SELECT FROM pg_roles AS it \
-     WHERE it.rolname = 'pg_checkpoint' AND pg_has_role(it.oid, 'usage'))) \
-     AND pg_wal_lsn_diff(pg_current_wal_insert_lsn(), (pg_control_checkpoint()).redo_lsn) < 8 * 1024 * 1024 \
+/// Whether the role is allowed to ask for a checkpoint: asking in vain is an error in the server's log.
+const MAY_CHECKPOINT: &str = "SELECT rolsuper OR EXISTS (SELECT FROM pg_roles AS it \
+     WHERE it.rolname = 'pg_checkpoint' AND pg_has_role(it.oid, 'usage')) \
      FROM pg_roles WHERE rolname = current_user";
 
 /// A commit that waits for the disk, which those before it that did not wait (`synchronous_commit = off`) reach with it.
 const WRITE_COMMITS: [&str; 2] =
     ["SET synchronous_commit = on", "SELECT pg_logical_emit_message(true, 'devenv', '')"];
 
-/// Asks a server to write out what it holds in memory: all of it where that is little and the role may (PostgreSQL
-/// documentation, `CHECKPOINT`), and in any case what was committed.
+/// Asks a server to write out what it holds in memory: all of it where the role may (PostgreSQL documentation,
+/// `CHECKPOINT`), and in any case what was committed. A copy that is made then has nothing to recover: with 200 to
+/// 700 MB of log since the last checkpoint a copy took 3 to 7 s longer to begin, and the checkpoint takes 1 to 2 s.
 pub async fn checkpoint(target: &Target, patience: Duration) -> Result<(), Error> {
     let work = async {
         let mut database = connect(target, patience.min(HASTE)).await?;

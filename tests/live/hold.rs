@@ -577,7 +577,7 @@ fn a_manifest_that_says_otherwise_is_told_with_both_sides_and_foreign_data_stays
     site.ok("state rebuild --dry-run").says(&["agree"]);
     machine.inside(&format!("cd {pool}/manifests; sed -i 's/\"name\":\"one\"/\"name\":\"eins\"/' {one}.json; grep -q eins {one}.json"));
     // 66: a snapshot made by hand.
-    machine.inside(&format!("cp -a --reflink=always {pool}/data/{one} {pool}/data/by-hand"));
+    machine.inside(&format!("btrfs -q subvolume snapshot {pool}/data/{one} {pool}/data/by-hand"));
     let told = site.ok("state rebuild --dry-run");
     told.prints(&["`one`", "`eins`"]).says(&["by-hand", "not ours"]);
     assert!(site.ok("db branch list").out.contains("one"), "a dry run changes nothing");
