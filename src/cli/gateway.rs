@@ -342,9 +342,9 @@ impl Served {
     /// Does it; a failure is one line on standard error.
     pub(super) fn run(self) -> ExitCode {
         let Act::Serve { engine, folder, port } = self.act;
-        // Two that serve, and one that writes a small file from time to time.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+        // One thread serves: what it does is all but only the kernel's work on the sockets, and between two threads
+        // each request costs a quarter more, for waking the other. One more writes a small file from time to time.
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(2)
             .thread_keep_alive(std::time::Duration::from_secs(1))
             .enable_all()

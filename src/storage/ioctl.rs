@@ -1,5 +1,5 @@
 //! The kernel's ioctls that have no safe form elsewhere, each made safe by a function that can only be called with
-//! what the kernel expects: the only file of the crate where `unsafe` may stand.
+//! what the kernel expects. But for one declaration in gateway/serve/thrift.rs, `unsafe` stands nowhere else.
 //!
 //! Numbers and structures are those of the kernel's headers for programs: `linux/btrfs.h`, `linux/fiemap.h`,
 //! `linux/loop.h`, and xfsprogs' `xfs_fs.h` (all of them fixed for good, as the kernel keeps its interfaces).

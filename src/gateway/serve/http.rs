@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body_util::{Either, Empty, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self as client, SendRequest};
@@ -26,7 +27,7 @@ use super::super::name;
 use super::super::table::{Found, Place, State};
 use super::attempt::{Aim, Attempt, Refused, connect};
 use super::page::Page;
-use super::{Gateway, HOLD, Visit, hold, tcp, watch};
+use super::{Gateway, HOLD, Visit, hold, relay, tcp, watch};
 
 /// By which door a connection came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,8 @@ where
     // A client that breaks off has nobody to be told.
     let _ = server::Builder::new()
         .half_close(true)
+        // Heads and small bodies in one piece: one call, and less of the kernel's work.
+        .writev(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
@@ -64,9 +67,15 @@ where
 /// The same for a connection that may say nothing for long, as those that browsers keep in reserve: until its first
 /// byte it takes no buffers.
 pub(super) async fn serve_when_it_speaks(gateway: Arc<Gateway>, stream: TcpStream, entry: Entry) {
-    if stream.readable().await.is_ok() {
-        Box::pin(serve(gateway, stream, entry)).await;
+    // A new connection counts as readable until the first look, so one is taken.
+    if stream.peek(&mut [0]).await.is_ok_and(|seen| seen > 0) {
+        boxed(gateway, stream, entry).await;
     }
+}
+
+/// Apart, so that who only waits holds no room for it.
+fn boxed(gateway: Arc<Gateway>, stream: TcpStream, entry: Entry) -> BoxFuture<'static, ()> {
+    Box::pin(serve(gateway, stream, entry))
 }
 
 async fn answer(gateway: &Arc<Gateway>, entry: &Entry, request: Request<Incoming>) -> Response<Answered> {
@@ -299,7 +308,8 @@ async fn forward(
                     attempt.failed(address).await?;
                     continue;
                 };
-                let Ok((sender, connection)) = client::Builder::new().handshake(TokioIo::new(stream)).await
+                let Ok((sender, connection)) =
+                    client::Builder::new().writev(false).handshake(TokioIo::new(stream)).await
                 else {
                     attempt.failed(address).await?;
                     continue;
@@ -312,7 +322,7 @@ async fn forward(
             }
         };
         let mut error = match sender.try_send_request(message).await {
-            Ok(response) => return Ok(relay(gateway, response, upgraded, Some((key, sender)), visit)),
+            Ok(response) => return Ok(hand_back(gateway, response, upgraded, Some((key, sender)), visit)),
             Err(error) => error,
         };
         match error.take_message() {
@@ -404,7 +414,7 @@ fn strip(headers: &mut HeaderMap, upgrade: bool) {
 }
 
 /// Passes an answer on.
-fn relay(
+fn hand_back(
     gateway: &Arc<Gateway>,
     mut response: Response<Incoming>,
     upgraded: Option<hyper::upgrade::OnUpgrade>,
@@ -420,7 +430,7 @@ fn relay(
             // Whoever breaks off first ends both.
             let Ok((near, far)) = futures_util::future::try_join(near, far).await else { return };
             let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
-            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            let _ = relay::relay(&mut near, &mut far).await;
         });
         let (parts, _) = response.into_parts();
         return Response::from_parts(parts, Either::Left(Full::default()));
@@ -488,8 +498,9 @@ type Waiting = (SendRequest<Sent>, Instant);
 
 /// For how long a connection waits; servers close theirs after five seconds or more.
 const WAITS: Duration = Duration::from_secs(30);
-/// How many wait for one port.
-const WAITING: usize = 256;
+/// How many wait for one port. More requests at once than that make connections all the time, until the machine has
+/// no port left to make one from.
+const WAITING: usize = 2048;
 
 impl Pool {
     fn take(&self, key: &Key) -> Option<SendRequest<Sent>> {

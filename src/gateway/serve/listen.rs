@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::super::memory::{Fixed, Protocol};
 use super::super::table::Place;
 use super::attempt::Aim;
+use super::thrift::Thrift;
 use super::{Gateway, hold, http, postgres, tcp, tls};
 
 const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -127,6 +128,7 @@ fn is_absent(address: IpAddr, error: &io::Error) -> bool {
 
 /// Tries again what could not be opened, for ever.
 pub(super) async fn keep_open(gateway: Arc<Gateway>) {
+    let mut thrift = Thrift::default();
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         if gateway.listeners.front().is_none()
@@ -136,6 +138,7 @@ pub(super) async fn keep_open(gateway: Arc<Gateway>) {
         }
         reconcile(&gateway).await;
         gateway.pool.sweep();
+        thrift.look(&gateway);
     }
 }
 

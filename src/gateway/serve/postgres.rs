@@ -14,6 +14,7 @@ use super::super::memory::Fixed;
 use super::super::startup::{self, First, Refusal, Session, Wish, Word};
 use super::super::table::Place;
 use super::attempt::{Aim, Attempt, Refused, connect};
+use super::relay::relay;
 use super::{Gateway, Visit, hold, tcp};
 
 /// How long a client may take to say where it wants to.
@@ -157,9 +158,9 @@ where
     };
     server.write_all(&session.write()).await?;
     let _given = until_ready(gateway, client, &mut server, address).await?;
-    let result = tokio::io::copy_bidirectional(client, &mut server).await;
+    let result = relay(client, &mut server).await;
     drop(visit);
-    result.map(|_| ())
+    result
 }
 
 /// Where a session wants to.

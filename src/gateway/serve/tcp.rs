@@ -8,6 +8,7 @@ use super::super::memory::Fixed;
 use super::super::table::Place;
 use super::Gateway;
 use super::attempt::{Aim, Attempt};
+use super::relay::relay;
 
 /// Serves a connection to a service of a project's current environment.
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: TcpStream, fixed: Fixed) {
@@ -33,7 +34,7 @@ pub(super) async fn splice(gateway: Arc<Gateway>, mut stream: TcpStream, aim: Ai
     match Attempt::new(&gateway, &aim).connect().await {
         Ok((mut upstream, _)) => {
             // An end that was reset has nobody to be told.
-            let _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
+            let _ = relay(&mut stream, &mut upstream).await;
         }
         Err(refused) => gateway.note(format!("{} {}: {refused:?}", aim.place, aim.service)),
     }
