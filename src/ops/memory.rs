@@ -10,7 +10,7 @@ use super::{Context, Subject, failures};
 use crate::base::{Event, Failure, Kind};
 use crate::engine::Engine;
 use crate::gateway::protocol::Status;
-use crate::machine::system;
+use crate::machine::system::{self, Memory};
 use crate::plan::memory::{self as wishes, Other, Verdict};
 use crate::plan::observed::Container;
 use crate::plan::{Act, Observed, Plan, labels};
@@ -27,10 +27,18 @@ pub(super) async fn make_room(
     // What is wrong with it was told when the file was read.
     let policy = wishes::read(&subject.project).unwrap_or_default();
     let services = starting(observed, plan);
-    let Some(free) = free(context).filter(|_| !services.is_empty()) else { return Ok(()) };
+    let Some(Memory { total, available: free }) = memory(context).filter(|_| !services.is_empty()) else {
+        return Ok(());
+    };
+    let names = || services.iter().map(String::as_str);
+    // Where there is plenty, no container is asked for.
+    let most = wishes::needs_at_most(&subject.project, names(), total.saturating_sub(free));
+    if wishes::decide(policy, free, most, &[]) == Verdict::Fits {
+        return Ok(());
+    }
     let running = engine.running_containers().await.map_err(failures::engine)?;
     let measured = measured(context, engine, subject, &services, &running).await;
-    let needs = wishes::needs(&subject.project, services.iter().map(String::as_str), &measured);
+    let needs = wishes::needs(&subject.project, names(), &measured);
     // Who could sleep is only asked where somebody has to.
     if wishes::decide(policy, free, needs, &[]) == Verdict::Fits {
         return Ok(());
@@ -85,10 +93,14 @@ fn starting(observed: &Observed, plan: &Plan) -> BTreeSet<String> {
     started.filter(|service| !runs(service)).collect()
 }
 
-/// What is free where containers run; none where that is not known.
-fn free(context: &Context) -> Option<u64> {
-    fail::fail_point!("memory:free", |bytes| bytes.and_then(|bytes| bytes.parse().ok()));
-    if context.engine_is_here() { system::memory().map(|memory| memory.available) } else { None }
+/// The memory of where containers run; none where that is not known.
+fn memory(context: &Context) -> Option<Memory> {
+    let found = if context.engine_is_here() { system::memory() } else { None };
+    fail::fail_point!("memory:free", |bytes| {
+        let available = bytes.and_then(|bytes| bytes.parse().ok())?;
+        Some(Memory { available, ..found? })
+    });
+    found
 }
 
 /// Whether nothing but the project's own environments may be put to sleep.

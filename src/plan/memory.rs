@@ -105,6 +105,20 @@ pub fn needs<'a>(
     services.into_iter().map(one).fold(0, u64::saturating_add)
 }
 
+/// The most that services can turn out to need, before any container is looked at: their limits, and where one has none,
+/// `used`, which is what the whole machine uses: containers that were measured are a part of that.
+pub fn needs_at_most<'a>(project: &Project, services: impl IntoIterator<Item = &'a str>, used: u64) -> u64 {
+    let limits = services.into_iter().map(|name| project.services.get(name).and_then(limit));
+    let (mut all, mut unlimited) = (0_u64, 0);
+    for limit in limits {
+        match limit {
+            Some(limit) => all = all.saturating_add(limit),
+            None => unlimited = used,
+        }
+    }
+    all.saturating_add(unlimited)
+}
+
 /// Another environment that runs, and may be put to sleep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Other {
@@ -225,6 +239,12 @@ mod tests {
         let measured = BTreeMap::from([("db".to_owned(), 7), ("job".to_owned(), 5)]);
         assert_eq!(needs(&project, ["db", "web", "job", "none"], &measured), 100 + 30 + 5);
         assert_eq!(needs(&project, ["job"], &BTreeMap::new()), 0);
+        assert_eq!(needs_at_most(&project, ["db", "web"], 1000), 130, "nothing is to be measured");
+        assert_eq!(
+            needs_at_most(&project, ["db", "job", "none"], 1000),
+            1100,
+            "once for all that have no limit"
+        );
     }
 
     #[test]
