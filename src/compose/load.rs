@@ -11,7 +11,7 @@ use super::paths::{self, Resolver, join, parent};
 use super::problem::{Found, Outcome, Problem, Sources, closest};
 use super::project::Project;
 use super::tree::{Mark, Node, Value};
-use super::{FileKind, Files, canonical, merge, normalize, parse, schema, typed, validate};
+use super::{FileKind, Files, canonical, merge, normalize, parse, schema, secrets, typed, validate};
 use crate::base::guess::did_you_mean;
 use crate::base::{Failure, Kind, Place};
 
@@ -156,7 +156,7 @@ impl Session<'_> {
     }
 
     /// Reads a file of YAML into its documents.
-    fn documents(&mut self, path: &str) -> Result<Vec<parse::Document>, Failure> {
+    pub(crate) fn documents(&mut self, path: &str) -> Result<Vec<parse::Document>, Failure> {
         let bytes = if path == "-" { self.files.stdin() } else { self.files.read(FilePath::new(path)) };
         let bytes = bytes.map_err(|error| {
             Failure::new(Kind::Files, format!("cannot read {path}")).at(Place::file(path)).source(error)
@@ -196,6 +196,7 @@ impl Session<'_> {
                     if root.is_null() { "empty compose file" } else { "top-level object must be a mapping" };
                 return Err(self.fail(vec![Problem::new(message, root.mark)]));
             }
+            self.go_on(secrets::read(&root).map(drop))?;
             self.interpolate_tree(&mut root, scope.environment)?;
             let ports = std::mem::take(&mut self.ports);
             self.extend_all(&mut root, path, scope, &resets)?;

@@ -29,6 +29,7 @@ pub mod project;
 mod scalar;
 mod scanner;
 mod schema;
+pub mod secrets;
 mod shell_words;
 pub mod support;
 mod tree;
@@ -65,6 +66,8 @@ pub struct Request {
     pub env_files: Vec<PathBuf>,
     /// The caller's environment.
     pub environment: BTreeMap<String, String>,
+    /// What the environment has of its own, if it is not the default one.
+    pub own: Option<secrets::Own>,
     /// Whether variables are replaced.
     pub interpolate: bool,
     /// Whether `env_file`s are read into `environment`.
@@ -94,6 +97,7 @@ impl Request {
             profiles: Vec::new(),
             env_files: Vec::new(),
             environment,
+            own: None,
             interpolate: true,
             resolve: true,
             targets: Vec::new(),
@@ -369,6 +373,13 @@ fn open<'a>(request: &Request, files: &'a dyn Files) -> Result<Opened<'a>, Failu
         if !second.is_empty() && second != env_files {
             add_variables(&mut session, &mut environment, &second)?;
             env_files = second;
+        }
+    }
+    if let Some(own) = request.own.as_ref().filter(|_| request.interpolate) {
+        for file in &config_files {
+            for document in session.documents(file)? {
+                own.add(&document.root, &mut environment)?;
+            }
         }
     }
     let profiles = if request.profiles.is_empty() {

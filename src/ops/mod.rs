@@ -17,6 +17,7 @@ pub mod hooks;
 pub mod images;
 pub mod init;
 mod inputs;
+mod keyfile;
 pub mod lock;
 pub mod look;
 pub mod mask;
@@ -160,6 +161,7 @@ impl Context {
             profiles: self.choice.profiles.clone(),
             env_files: self.choice.env_files.clone(),
             targets: targets.to_vec(),
+            own: environment::secrets::own(self),
             ..compose::Request::new(&self.directory, self.environment.clone())
         }
     }

@@ -108,6 +108,7 @@ impl Reader<'_> {
             "memory",
             "merge",
             "migrations",
+            "secrets",
             "seeds",
             "supabase",
             "urls",

@@ -570,3 +570,100 @@ mod cut {
         site.agrees();
     }
 }
+
+// ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn each_environment_has_secrets_of_its_own() {
+    let site = site("envsecret");
+    let stack = |more: &str| {
+        format!(
+            "services:
+  db: {{IDLE, volumes: ['data:/data', 'files:/files']}}
+  web: {{IDLE, environment: {{TOKEN: '${{TOKEN:-of the file}}', URL: 'http://u:${{TOKEN:-of the file}}@db', NAMED: '${{NAMED:-n}}'}}{more}}}
+volumes: {{data: {{}}, files: {{}}}}
+x-devenv: {{secrets: {{TOKEN: tok_, NAMED: }}}}
+"
+        )
+    };
+    site.compose(&stack(""));
+    let held = |environment: &str| {
+        let words = ["-e", environment, "exec", "-T", "web", "sh", "-c", "echo $TOKEN $URL $NAMED"];
+        site.run_args(&words).exits(0).out.trim().to_owned()
+    };
+    site.ok("up");
+    assert_eq!(held("main"), "of the file http://u:of the file@db n");
+    let made = site.ok("env create qa");
+    site.ok("env create demo");
+    let (qa, demo) = (held("qa"), held("demo"));
+    let token = qa.split(' ').next().unwrap();
+    assert!(token.starts_with("tok_") && token.len() == 4 + 64, "{qa}");
+    assert!(
+        qa.contains(&format!("http://u:{token}@db ")) && !qa.ends_with(" n") && qa != demo,
+        "{qa} {demo}"
+    );
+    // Known to nobody else, written nowhere, and the same the next time.
+    let key = site.state().join("secrets.key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!made.err.contains(token) && !site.ok("env show qa --json").out.contains(token));
+    for file in
+        fs::read_dir(site.state()).unwrap().map(|entry| entry.unwrap().path()).filter(|it| it.is_file())
+    {
+        let bytes = fs::read(&file).unwrap();
+        let found = bytes.windows(64).any(|window| window == &token.as_bytes()[4..]);
+        assert!(!found, "{} holds a secret", file.display());
+    }
+    site.ok("-e qa down");
+    site.ok("-e qa up");
+    assert_eq!(held("qa"), qa);
+    // What a person says counts.
+    site.file(".env", "TOKEN=mine\n");
+    site.ok("-e qa up");
+    assert!(held("qa").starts_with("mine http://u:mine@db "));
+    site.compose(&stack("").replace("TOKEN: tok_", "TOKEN: [tok_]"));
+    site.run("-e qa up")
+        .exits(3)
+        .says(&["`x-devenv.secrets.TOKEN` is how the value begins", "compose.yaml:5:"]);
+    site.compose(&stack(""));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    site.run("-e demo up").exits(7).says(&["others can read the key", "chmod 600"]);
+}
+
+/// The status that an API answers a request with this key with.
+fn asked(site: &Site, environment: &str, key: &str) -> String {
+    use std::io::{Read, Write};
+    let address = site.ok(&format!("-e {environment} port api 54321")).out;
+    let mut stream = std::net::TcpStream::connect(address.trim()).unwrap();
+    write!(stream, "GET /rest/v1/ HTTP/1.1\r\nHost: localhost\r\napikey: {key}\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_key_of_one_environment_is_refused_by_another() {
+    let mut site = Site::pooled("envkeys", "services: {}");
+    for port in ["API_PORT", "STUDIO_PORT", "DB_PORT", "MAIL_PORT"] {
+        site.set(port, &crate::site::free_port().to_string());
+    }
+    fs::remove_file(site.dir().join("compose.yaml")).unwrap();
+    let name = site.name.clone();
+    site.ok(&format!("init --template supabase --name {name}"));
+    site.ok("up api");
+    site.ok("env create qa --no-up");
+    site.ok("-e qa up api");
+    let key = |environment: &str, name: &str| {
+        let told = site.ok(&format!("-e {environment} status -o env")).out;
+        let found = told.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).map(str::to_owned);
+        found.unwrap_or_else(|| panic!("{name} in {told}")).trim_matches('"').to_owned()
+    };
+    for name in ["SECRET_KEY", "PUBLISHABLE_KEY", "SERVICE_ROLE_KEY", "ANON_KEY"] {
+        let (main, qa) = (key("main", name), key("qa", name));
+        assert_ne!(main, qa, "{name}");
+        for (environment, own, other) in [("main", &main, &qa), ("qa", &qa, &main)] {
+            assert_ne!(asked(&site, environment, own), "401", "{name} of {environment} there");
+            assert_eq!(asked(&site, environment, other), "401", "{name} of another one at {environment}");
+        }
+    }
+}

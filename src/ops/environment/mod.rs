@@ -17,6 +17,7 @@ pub mod orphans;
 mod packing;
 mod ports;
 pub mod restore;
+pub(in crate::ops) mod secrets;
 pub mod switch;
 
 use std::path::PathBuf;

@@ -1,16 +1,15 @@
 //! The key that masked values depend on: in the environment, or in a file of this user's that nobody else can read,
 //! never in the repository.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::base::{Failure, Kind, Place};
 use crate::mask::Key;
 use crate::ops::Context;
+use crate::ops::keyfile::KeyFile;
 
 /// The variable that holds a key: 64 hexadecimal digits.
 pub const VARIABLE: &str = "DEVENV_MASK_KEY";
@@ -41,47 +40,15 @@ pub fn key(context: &Context) -> Result<Key, Failure> {
         });
     }
     let path = path(context)?;
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let mode = fs::metadata(&path).map_or(0, |found| found.permissions().mode() & 0o077);
-            if mode != 0 {
-                return Err(Failure::new(Kind::Data, "others can read the masking key")
-                    .at(Place::file(&path))
-                    .hint(format!(
-                        "`chmod 600 {}`, and `devenv db mask keys rotate` if anybody did",
-                        path.display()
-                    )));
-            }
-            Key::read(&text).ok_or_else(|| {
-                Failure::new(Kind::Data, "the masking key is damaged")
-                    .at(Place::file(&path))
-                    .hint("restore it, or let `devenv db mask keys rotate` make another: what was masked before does not join with it")
-            })
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => make(&path),
-        Err(error) => Err(Failure::new(Kind::Failed, "the masking key cannot be read")
+    Key::read(&file(&path).text()?).ok_or_else(|| {
+        Failure::new(Kind::Data, "the masking key is damaged")
             .at(Place::file(&path))
-            .source(error)),
-    }
+            .hint("restore it, or let `devenv db mask keys rotate` make another: what was masked before does not join with it")
+    })
 }
 
-fn make(path: &PathBuf) -> Result<Key, Failure> {
-    let mut bytes = [0; Key::BYTES];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(|error| {
-        Failure::new(Kind::Failed, "no random numbers").source(std::io::Error::from(error))
-    })?;
-    let key = Key::new(bytes);
-    let failed = |error| {
-        Failure::new(Kind::Failed, "the masking key cannot be written").at(Place::file(path)).source(error)
-    };
-    let folder = path.parent().map(PathBuf::from).unwrap_or_default();
-    fs::create_dir_all(&folder).map_err(failed)?;
-    let half = path.with_extension("half");
-    let _ = fs::remove_file(&half);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half).map_err(failed)?;
-    writeln!(file, "{}", key.reveal()).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&half, path).map_err(failed)?;
-    Ok(key)
+fn file(path: &Path) -> KeyFile<'_> {
+    KeyFile { path, what: "the masking key", exposed: "`devenv db mask keys rotate` if anybody did" }
 }
 
 /// What may be said of the key.
@@ -111,6 +78,6 @@ pub fn rotate(context: &Context) -> Result<Shown, Failure> {
             Failure::new(Kind::Failed, "the masking key cannot be kept").at(Place::file(&kept)).source(error)
         })?;
     }
-    make(&path)?;
+    file(&path).make()?;
     show(context)
 }
