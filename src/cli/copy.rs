@@ -58,6 +58,7 @@ impl Copy {
             confirmed,
             policy: self.policy,
             tables: self.tables,
+            schema_only: false,
             force: self.force,
         };
         show(ui, &copy::copy(context, &options).await?);

@@ -111,7 +111,10 @@ struct Switch {
 
 /// Make an environment that begins as another one is now
 #[derive(Debug, Args)]
-#[command(name = "clone")]
+#[command(
+    name = "clone",
+    after_help = "Examples:\n  devenv env clone main demo\n  devenv env clone main blank --data schema    its tables, and the record of its migrations; no rows\n\n`--data schema` asks the source's database, which has to run, and leaves its other volumes empty."
+)]
 struct Clone_ {
     /// The environment that is copied
     source: String,
@@ -135,6 +138,8 @@ struct Clone_ {
 enum CloneData {
     /// All of it, copy-on-write
     Cow,
+    /// The database's schema and no rows, in files that never held any
+    Schema,
     /// Nothing
     None,
 }
@@ -336,6 +341,7 @@ impl Clone_ {
         let there = new(context, &self.name).await?;
         let data = match self.data {
             CloneData::Cow => make::Data::Copy,
+            CloneData::Schema => make::Data::Schema,
             CloneData::None => make::Data::Empty,
         };
         let options = make::Options { from: Some(self.source), data, ttl: self.ttl.flatten() };

@@ -143,6 +143,31 @@ pub fn version(seconds: i64) -> String {
     format!("{year:04}{month:02}{date:02}{:02}{:02}{:02}", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
+/// Names of the tables in which tools keep which changes of the schema were applied. What they hold is of the schema, not
+/// of its rows: without it, the next run would apply everything once more.
+const RECORDS: [&str; 12] = [
+    "schema_migrations", // Supabase's services, Rails, golang-migrate, dbmate
+    "ar_internal_metadata",
+    "_prisma_migrations",
+    "__drizzle_migrations",
+    "__EFMigrationsHistory",
+    "alembic_version",
+    "django_migrations",
+    "flyway_schema_history",
+    "databasechangelog",
+    "knex_migrations",
+    "goose_db_version",
+    "_sqlx_migrations",
+];
+
+/// Whether a table says what was applied to the schema.
+#[must_use]
+pub fn is_record(schema: &str, table: &str) -> bool {
+    schema == "supabase_migrations"
+        || RECORDS.contains(&table)
+        || matches!((schema, table), ("storage" | "realtime", "migrations"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +181,18 @@ mod tests {
     fn row(version: &str, statements: Option<&[&str]>) -> Row {
         let statements = statements.map(|all| all.iter().map(|it| (*it).to_owned()).collect());
         Row { version: version.to_owned(), name: None, statements }
+    }
+
+    #[test]
+    fn records_of_migrations_are_told_from_other_tables() {
+        for (schema, table) in [
+            ("supabase_migrations", "seed_files"),
+            ("public", "django_migrations"),
+            ("storage", "migrations"),
+        ] {
+            assert!(is_record(schema, table), "{schema}.{table}");
+        }
+        assert!(!is_record("public", "migrations") && !is_record("public", "users"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::site::{Run, Site, engine, until};
+use crate::stacks::POSTGRES;
 
 /// A service with data, and one whose name and port the file fixes.
 const STACK: &str = "services:
@@ -569,6 +570,47 @@ mod cut {
         }
         site.agrees();
     }
+}
+
+// ── a schema without rows ───────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn a_clone_of_the_schema_never_held_a_row() {
+    let stack =
+        POSTGRES.replace("['data:", "['files:/files', 'data:").replace("data: {}", "data: {}, files: {}");
+    let site = Site::pooled("envschema", &format!("{stack}x-devenv: {{migrations: migrations}}\n"));
+    site.file(
+        "migrations/1_users.sql",
+        "create table users (id serial primary key, email text not null unique); create role reader;
+         grant select on users to reader; create view emails as select email from users;
+         insert into users (email) values ('canary-of-a-migration@example.com');",
+    );
+    site.ok("up");
+    site.ok("db migrate up");
+    site.sql(&[], "insert into users (email) select 'canary' || n || '@example.com' from generate_series(1, 1000) n; checkpoint");
+    site.run_args(&["exec", "-T", "db", "sh", "-c", "echo canary >/files/f"]).exits(0);
+    site.ok("env clone main blank --data schema");
+    let there = |sql: &str| {
+        site.run_args(&["-e", "blank", "psql", "--", "-At", "-c", sql]).exits(0).out.trim().to_owned()
+    };
+    assert_eq!(there("select count(*) from users"), "0");
+    let privilege =
+        there("select has_table_privilege('reader', 'users', 'select'), to_regclass('emails') is not null");
+    assert_eq!(privilege, "t|t");
+    // Neither rows of today nor of yesterday, in any of its files.
+    let files = "grep -rlE 'canary(1|7|1000)@' /var/lib/postgresql/data /files; ls /files";
+    assert_eq!(site.run_args(&["-e", "blank", "exec", "-T", "db", "sh", "-c", files]).exits(0).out, "");
+    let source = site.run_args(&["exec", "-T", "db", "sh", "-c", files]).exits(0).out;
+    assert!(source.contains("/base/") && source.ends_with("\nf\n"), "{source}");
+    // What was applied is known there, and it begins to count anew.
+    site.ok("-e blank db migrate up").says(&["nothing to"]);
+    there("insert into users (email) values ('first@example.com')");
+    assert_eq!(there("select id from users"), "1");
+    assert_eq!(site.sql(&[], "select count(*) from users"), "1001");
+    site.ok("-e blank stop");
+    site.ok("stop");
+    site.run("env clone main other --data schema").exits(6).says(&["does not run"]);
+    assert!(!environments(&site).contains(&"other".to_owned()));
 }
 
 // ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────

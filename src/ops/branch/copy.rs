@@ -35,6 +35,7 @@ use crate::ops::{Context, failures, up};
 use crate::postgres::{self, Database, Target, carry};
 use crate::schema::quote;
 use crate::storage::protocol::Ask;
+use crate::supabase::history;
 
 /// How long a new server may take until it answers.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -57,6 +58,8 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// The tables whose rows are copied; none for all.
     pub tables: Vec<String>,
+    /// No rows at all, but for those that say which migrations were applied.
+    pub schema_only: bool,
     /// Although the pool is nearly full.
     pub force: bool,
 }
@@ -93,7 +96,7 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
     context.command_line = without_passwords(&context.command_line);
     let context = &context;
     let began = Instant::now();
-    if !options.masked && options.confirmed.as_deref() != Some(options.to.as_str()) {
+    if !options.masked && !options.schema_only && options.confirmed.as_deref() != Some(options.to.as_str()) {
         return Err(Failure::new(Kind::Usage, "raw data is copied only after its target's name was typed")
             .hint(format!("`--confirm {}` says so without a terminal; `--masked` needs none", options.to)));
     }
@@ -102,6 +105,11 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
     let mut tables = mask::tables(&mut database).await?;
     let masking = if options.masked { Some(masking(context, options, &source, &tables)?) } else { None };
     only(&mut tables, &options.tables)?;
+    if options.schema_only {
+        for table in tables.iter_mut().filter(|table| !history::is_record(&table.schema, &table.name)) {
+            table.columns.clear();
+        }
+    }
     let mut branches = Branches::change(context).await?;
     may_be_made(&branches, &options.to)?;
     adopt::adopt(&mut branches, Some(&options.to)).await?;
@@ -109,7 +117,15 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
         Failure::new(Kind::Failed, "this project has no PostgreSQL server that devenv knows")
     })?;
     let made = Made::begin(&mut branches, &options.to).await?;
-    let work = Work { branches: &branches, made: &made, source: &source, server: &server, tables: &tables };
+    let sequences = !options.schema_only;
+    let work = Work {
+        branches: &branches,
+        made: &made,
+        source: &source,
+        server: &server,
+        tables: &tables,
+        sequences,
+    };
     let done = match work.carry_out(&mut database, masking).await {
         Ok(done) => done,
         Err(failure) => {
@@ -317,7 +333,7 @@ impl Made {
             put_snapshots: vec![snapshot.clone()],
             ..Changes::default()
         };
-        if !options.masked {
+        if !options.masked && !options.schema_only {
             changes.audit.push(Audit {
                 at: now(),
                 project: self.branch.project.clone(),
@@ -360,6 +376,8 @@ struct Work<'a> {
     source: &'a Source,
     server: &'a Server,
     tables: &'a [Table],
+    /// Whether sequences go on where they are.
+    sequences: bool,
 }
 
 impl Work<'_> {
@@ -398,7 +416,9 @@ impl Work<'_> {
         self.tell("copying rows");
         let rows = self.rows(masking.as_ref(), &target, &instant).await?;
         failpoint!("db:copy:rows");
-        sequences(source, &mut database).await?;
+        if self.sequences {
+            sequences(source, &mut database).await?;
+        }
         self.tell("building indexes and checking references");
         database
             .run("SET maintenance_work_mem = '256MB'; SET search_path = ''")

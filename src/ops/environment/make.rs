@@ -10,7 +10,7 @@ use crate::base::{Event, Failure, Kind};
 use crate::engine::Scope;
 use crate::lineage::which::{Origin, label};
 use crate::lineage::{Branch, Changes, Environment, Seconds, State};
-use crate::ops::branch::{Branches, adopt, create, failpoint, now};
+use crate::ops::branch::{Branches, adopt, copy, create, failpoint, now};
 use crate::ops::{Context, failures};
 use crate::plan::beside::{Moved, set_apart};
 use crate::storage::protocol::Ask;
@@ -36,6 +36,8 @@ pub enum Data {
     Of(String),
     /// This very branch, on which no environment stands.
     Standing(String),
+    /// The schema of the environment that it comes from, without rows.
+    Schema,
     /// Nothing.
     Empty,
 }
@@ -208,17 +210,18 @@ pub async fn make(context: &Context, options: &Options) -> Result<Made, Failure>
     };
     let record = all.iter().find(|it| it.name == from && it.state == State::Ready);
     let parent = context.in_environment(standing, record, &from);
+    let data = match &options.data {
+        Data::Schema => schema(&parent, wanted_name(standing)).await?,
+        other => other.clone(),
+    };
     let mut branches = Branches::change(&parent).await?;
-    let branch = match options.data {
+    let branch = match data {
         _ if branches.data.volumes.is_empty() => {
             adopt::is_unshared(&branches)?;
             None
         }
         Data::Empty => None,
-        _ => {
-            let name = standing.git.clone().unwrap_or_else(|| standing.label.clone());
-            Some(data(&mut branches, &name, &options.data).await?)
-        }
+        _ => Some(branch_of(&mut branches, wanted_name(standing), &data).await?),
     };
     failpoint!("env:create:data");
     // No two environments are given one port.
@@ -275,8 +278,28 @@ fn moved(context: &Context, standing: &Standing, record: &Environment) -> Result
     Ok(set_apart(&mut project, &suffix, &record.ports))
 }
 
+/// What the branch of its data is called, where that is free.
+fn wanted_name(standing: &Standing) -> &str {
+    standing.git.as_deref().unwrap_or(&standing.label)
+}
+
+/// Makes a branch that has the schema of the current one of `parent`, and nothing of its rows.
+async fn schema(parent: &Context, name: &str) -> Result<Data, Failure> {
+    let branches = Branches::look(parent).await?;
+    if branches.data.volumes.is_empty() {
+        let message = "there is no volume that a schema without rows could be in";
+        return Err(Failure::new(Kind::Failed, message).hint("`--data none` begins with nothing"));
+    }
+    let is_taken = |name: &str| branches.lineage.ready().any(|branch| branch.name == name);
+    let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+    let to = std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name));
+    let options = copy::Options { to: to.unwrap_or_default(), schema_only: true, ..copy::Options::default() };
+    drop(branches);
+    Ok(Data::Standing(copy::copy(parent, &options).await?.branch.name))
+}
+
 /// The branch of the data for a new environment.
-async fn data(branches: &mut Branches<'_>, name: &str, data: &Data) -> Result<Branch, Failure> {
+async fn branch_of(branches: &mut Branches<'_>, name: &str, data: &Data) -> Result<Branch, Failure> {
     adopt::adopt(branches, Some(name)).await?;
     if let Data::Standing(name) = data {
         return branches.named(Some(name)).cloned();
@@ -293,7 +316,7 @@ async fn data(branches: &mut Branches<'_>, name: &str, data: &Data) -> Result<Br
     }
     let from = match data {
         Data::Of(from) => Some(from.clone()),
-        Data::Copy | Data::Standing(_) | Data::Empty => None,
+        Data::Copy | Data::Standing(_) | Data::Schema | Data::Empty => None,
     };
     let options = create::Options { name: wanted, from, ..create::Options::default() };
     create::make(branches, &options).await.map(|(branch, _)| branch)
