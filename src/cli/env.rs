@@ -267,8 +267,8 @@ async fn start(context: &Context, ui: &Ui, no_up: bool) -> Result<(), Failure> {
         ui.note(&format!("`devenv -e {} up` starts it", words::argument(&label)));
         return Ok(());
     }
-    up::up(context, &start_options()).await?;
-    write_dotenv(context, ui).await
+    let done = up::up(context, &start_options()).await?;
+    write_dotenv(done.moved.as_ref().unwrap_or(context), ui).await
 }
 
 /// What `up` does where it was not asked for by that name.

@@ -122,6 +122,7 @@ impl Up {
             show_plan(ui, &done.plan);
             return Ok(());
         }
+        let context = done.moved.as_ref().unwrap_or(context);
         super::env::write_dotenv(context, ui).await?;
         if self.attach {
             return super::look::follow_until_stopped(context, ui, &self.services).await;

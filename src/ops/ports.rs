@@ -10,7 +10,7 @@ use crate::base::{Failure, Kind};
 use crate::compose::project::Project;
 use crate::engine::Engine;
 use crate::machine::ports;
-use crate::plan::observed::Container;
+use crate::plan::observed::{Container, State};
 use crate::plan::{Act, Plan, labels};
 
 /// A port of this machine that a service is about to publish.
@@ -29,6 +29,17 @@ pub(super) async fn are_free(
     plan: &Plan,
     machine_is_ours: bool,
 ) -> Result<(), Failure> {
+    are_free_but(engine, project, plan, machine_is_ours, &BTreeSet::new()).await
+}
+
+/// The same, without the services that run already.
+async fn are_free_but(
+    engine: &Engine,
+    project: &Project,
+    plan: &Plan,
+    machine_is_ours: bool,
+    run: &BTreeSet<String>,
+) -> Result<(), Failure> {
     let mut starting = BTreeSet::new();
     let mut going = BTreeSet::new();
     for step in &plan.steps {
@@ -41,7 +52,8 @@ pub(super) async fn are_free(
             _ => {}
         }
     }
-    let wanted: BTreeSet<Wanted> = starting.iter().flat_map(|service| wanted_by(project, service)).collect();
+    let wanted: BTreeSet<Wanted> =
+        starting.difference(run).flat_map(|service| wanted_by(project, service)).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -87,6 +99,35 @@ pub(super) async fn are_free(
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::all(failures)) }
+}
+
+/// What is told where a port was taken between the look at it and the start: who has it, as if it had been so before.
+/// Containers that were made for nothing are taken away again.
+pub(super) async fn was_taken(
+    engine: &Engine,
+    project: &Project,
+    plan: &Plan,
+    machine_is_ours: bool,
+    failure: Failure,
+) -> Failure {
+    let Ok(observed) = engine.observe(&super::scope(project)).await else { return failure };
+    let up =
+        project.services.keys().filter(|service| observed.of_service(service).any(|it| it.state.is_up()));
+    let run: BTreeSet<String> = up.cloned().collect();
+    let Err(known) = are_free_but(engine, project, plan, machine_is_ours, &run).await else { return failure };
+    let made = plan.steps.iter().filter_map(|step| match &step.act {
+        // One that takes another one's place has its volumes, and is what the next `up` goes on with.
+        Act::Create { target, replaces: None, .. } => Some(target),
+        _ => None,
+    });
+    for target in made.filter(|target| wanted_by(project, &target.service).next().is_some()) {
+        let corpse = observed.of_service(&target.service).find(|it| it.name == target.name);
+        if corpse.is_some_and(|it| it.state == State::Created) {
+            // What is left is started, or replaced, by the next `up`.
+            let _ = engine.remove_container(&target.name, true).await;
+        }
+    }
+    known
 }
 
 fn wanted_by<'a>(project: &'a Project, service: &'a str) -> impl Iterator<Item = Wanted> + 'a {

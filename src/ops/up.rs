@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 
 use super::apply::{Outcome, Perform, Times, apply};
+use super::branch::failpoint;
 use super::database::Skip;
-use super::{Context, Subject, branch, explain, failures, gateway, memory, observe};
+use super::{Context, Subject, branch, environment, explain, failures, gateway, memory, observe};
 use crate::base::{Event, Failure, Kind};
 use crate::compose::Project;
 use crate::engine::reach::{Reached, Unreached};
@@ -66,10 +67,24 @@ pub struct Done {
     pub replaced: Vec<explain::Replaced>,
     /// How long each service took to be ready; those that nothing was done to are not there.
     pub times: Times,
+    /// The context from here on, where the environment has another port than before: somebody was faster.
+    pub moved: Option<Context>,
 }
 
 /// Starts the environment.
 pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
+    let failure = match once(context, options).await {
+        Err(failure) if failure.kind == Kind::Conflict && !options.dry_run => failure,
+        other => return other,
+    };
+    // A port that devenv chose may be another one, once.
+    match environment::make::with_other_ports(context).await? {
+        Some(moved) => Ok(Done { moved: Some(moved.clone()), ..once(&moved, options).await? }),
+        None => Err(failure),
+    }
+}
+
+async fn once(context: &Context, options: &Options) -> Result<Done, Failure> {
     let engine = context.engine().await?;
     let mut subject = context.subject_with_images(&engine, &options.services).await?;
     for (name, replicas) in &options.scale {
@@ -91,7 +106,7 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     super::support::refuse(&subject, &engine)?;
     let replaced = explain::replaced(&plan, &observed);
     if options.dry_run {
-        return Ok(Done { subject, engine, plan, replaced, times: Times::new() });
+        return Ok(Done { subject, engine, plan, replaced, times: Times::new(), moved: None });
     }
     let skip = Skip { migrations: options.no_migrate, seeds: options.no_seed };
     // What runs has its data; only what is made or started asks where it is.
@@ -115,7 +130,13 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     memory::make_room(context, &engine, &subject, &observed, &plan, running.as_ref()).await?;
     let gateway = gateway::ensure(context, &engine, &subject.project, running);
     let (times, gateway) = tokio::join!(apply(&plan, &hands, &context.events), gateway);
-    let times = times?;
+    let times = match times {
+        Err(failure) if failure.kind == Kind::Conflict => {
+            let here = context.engine_is_here();
+            return Err(super::ports::was_taken(&engine, &subject.project, &plan, here, failure).await);
+        }
+        other => other?,
+    };
     if let Some(gateway) = gateway {
         let branch = branch::current_name(context, &engine, subject.clone()).await;
         gateway::announce(context, &gateway, branch.as_deref()).await;
@@ -124,7 +145,7 @@ pub async fn up(context: &Context, options: &Options) -> Result<Done, Failure> {
     if options.wait {
         hands.all_still_run(&times).await?;
     }
-    Ok(Done { subject, engine, plan, replaced, times })
+    Ok(Done { subject, engine, plan, replaced, times, moved: None })
 }
 
 /// Starts services as `up` does, without what they depend on, on the data that they are bound to. The caller holds
@@ -334,6 +355,7 @@ impl<'a> Hands<'a> {
     }
 
     async fn start(&self, target: &crate::plan::Target) -> Result<Outcome, Failure> {
+        failpoint!("up:start");
         self.engine
             .start(target.handle())
             .await

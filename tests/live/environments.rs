@@ -138,6 +138,42 @@ fn ports_stay_through_down_and_up() {
     site.agrees();
 }
 
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_port_that_is_taken_after_it_was_found_free() {
+    let site = site("envrace");
+    git(&site, "checkout -q -b feat");
+    site.ok("up");
+    let port = site.ok("port web 80").out;
+    let fixed = site.ok("-e main port web 80").out;
+    let made =
+        |container: &str| engine("GET", &format!("/containers/{}-{container}/json", site.name)).0 == 200;
+    let found_free = |words: &str, container: &str| {
+        let mut command = site.program(env!("CARGO_BIN_EXE_devenv"));
+        command.env("FAILPOINTS", "up:start=sleep(4000)").args(words.split(' '));
+        let child = command.spawn().unwrap();
+        until("its container is made", || made(container).then_some(()));
+        child
+    };
+    // Devenv chose it: it chooses another one, once, and goes on.
+    site.ok("down");
+    let up = found_free("up", "web-feat");
+    let _taken = std::net::TcpListener::bind(port.trim()).unwrap();
+    Run::of("up", up).exits(0).says(&["is taken by somebody else"]);
+    let other = site.ok("port web 80").out;
+    assert_ne!(other, port);
+    site.ok("up");
+    assert_eq!(site.ok("port web 80").out, other);
+    // The file says it: who has it is told, and nothing is left of the attempt.
+    site.ok("-e main down");
+    let up = found_free("-e main up", "web");
+    let _fixed = std::net::TcpListener::bind(fixed.trim()).unwrap();
+    let process = format!("process {}", std::process::id());
+    Run::of("up", up).exits(5).says(&["service `web` cannot have port", &process, "publish another port"]);
+    assert!(!made("web"), "a corpse is left");
+    assert_eq!(site.ok("port web 80").out, other);
+}
+
 #[test]
 fn eight_at_once_make_one_environment() {
     let site = site("env8");

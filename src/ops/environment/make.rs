@@ -102,6 +102,20 @@ pub async fn ensure(context: &Context) -> Result<Context, Failure> {
     Ok(ready)
 }
 
+/// After a port turned out to be taken: the context with other ports, where the environment's are devenv's to choose
+/// and one of them is.
+pub async fn with_other_ports(context: &Context) -> Result<Option<Context>, Failure> {
+    let Some(standing) = context.standing.as_ref().filter(|standing| !standing.is_default()) else {
+        return Ok(None);
+    };
+    let all = records(context, &standing.folder).await?;
+    let found = all.into_iter().find(|it| it.name == standing.name && it.state == State::Ready);
+    let Some(before) = found else { return Ok(None) };
+    let record = ports::complete(context, standing, before.clone()).await?;
+    Ok((record.ports != before.ports)
+        .then(|| context.in_environment(standing, Some(&record), &standing.name)))
+}
+
 /// The context under a name that no compose project of somebody else has: `shop-admin` may be a project, and not what
 /// the git branch `admin` of `shop` has to have.
 async fn apart_from_others(context: &Context) -> Result<Context, Failure> {
