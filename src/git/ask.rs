@@ -1,7 +1,9 @@
 //! Questions that `git` itself answers. Its environment is the caller's without what points git elsewhere, as it does
 //! in a hook.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 
 use super::config::KEY;
@@ -110,13 +112,27 @@ impl Repository {
 
     /// Adds a value to those that are set under a name in the repository's own configuration.
     pub fn add(&self, name: &str, value: &str) -> Result<(), Error> {
-        self.ask(&["config", "--local", "--add", name, value]).map(|_| ())
+        self.keeping_its_owner(|| self.ask(&["config", "--local", "--add", name, value]).map(|_| ()))
+    }
+
+    /// Lets git write its configuration, which it does with a new file: after an administrator's command it is still
+    /// whose it was.
+    fn keeping_its_owner<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let config = self.common_dir.join("config");
+        let owner = || fs::metadata(&config).ok().map(|found| (found.uid(), found.gid()));
+        let before = owner();
+        let written = write()?;
+        if let Some((user, group)) = before.filter(|_| owner() != before) {
+            // Who may not is no administrator, and is told nothing new.
+            let _ = std::os::unix::fs::lchown(&config, Some(user), Some(group));
+        }
+        Ok(written)
     }
 
     /// Sets these values under a name, in the place of all that were set.
     pub fn replace(&self, name: &str, values: &[String]) -> Result<(), Error> {
         // That it was never set is as wanted.
-        self.run(&["config", "--local", "--unset-all", name])?;
+        self.keeping_its_owner(|| self.run(&["config", "--local", "--unset-all", name]))?;
         values.iter().try_for_each(|value| self.add(name, value))
     }
 

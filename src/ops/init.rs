@@ -89,7 +89,7 @@ pub fn init(context: &Context, options: &Options) -> Result<Done, Failure> {
     }
     let existed = folder.is_dir();
     if !existed && !options.dry_run {
-        fs::create_dir_all(&folder).map_err(|error| {
+        place::create_folders(&folder, &mut Vec::new()).map_err(|error| {
             Failure::new(Kind::Failed, format!("{} cannot be made", folder.display())).source(error)
         })?;
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::base::{Failure, Kind, Place};
@@ -125,14 +125,21 @@ fn place_each(
 }
 
 /// Makes the folders that are missing, and notes them.
-fn create_folders(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+pub fn create_folders(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {
         create_folders(parent, made)?;
     }
-    fs::create_dir(folder)?;
+    match fs::create_dir(folder) {
+        // Another command was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+        other => other?,
+    }
+    if let Some(Owner { user, group }) = owner_beside(folder) {
+        std::os::unix::fs::lchown(folder, Some(user), Some(group))?;
+    }
     made.push(folder.to_owned());
     Ok(())
 }
@@ -153,11 +160,11 @@ fn place_whole<'a>(
         for part in parts {
             let inside = part.path.strip_prefix(whole).unwrap_or(&part.path).trim_start_matches('/');
             let path = waiting.join(inside);
-            fs::create_dir_all(path.parent().unwrap_or(&waiting))?;
+            create_folders(path.parent().unwrap_or(&waiting), &mut Vec::new())?;
             write(&path, &part.content, part.executable)?;
         }
         if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent)?;
+            create_folders(parent, &mut Vec::new())?;
         }
         fs::rename(&waiting, target)
     })();
@@ -167,6 +174,30 @@ fn place_whole<'a>(
     result
 }
 
+/// Whose something is.
+struct Owner {
+    user: u32,
+    group: u32,
+}
+
+/// Whose a new file or folder is to be: where an administrator works in somebody's folder, as by `sudo devenv up`, that
+/// person's, who could not change it otherwise.
+fn owner_beside(path: &Path) -> Option<Owner> {
+    let found = fs::metadata(path.parent()?).ok().filter(|_| rustix::process::geteuid().is_root())?;
+    (found.uid() != 0).then(|| Owner { user: found.uid(), group: found.gid() })
+}
+
+/// Makes a file that is not there yet, with the owner that it is to have at `path`.
+fn create(waiting: &Path, path: &Path, mode: u32) -> io::Result<File> {
+    // What a command that was killed left.
+    let _ = fs::remove_file(waiting);
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(waiting)?;
+    if let Some(Owner { user, group }) = owner_beside(path) {
+        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+    }
+    Ok(file)
+}
+
 /// Writes a file under another name first. A link stays a link, and a file that is there keeps who may use it.
 pub fn write(path: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -174,8 +205,7 @@ pub fn write(path: &Path, bytes: &[u8], executable: bool) -> io::Result<()> {
     let waiting = path.with_file_name(format!(".{name}.devenv-new"));
     let result = (|| {
         let mode = if executable { 0o777 } else { 0o666 };
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&waiting)?;
+        let mut file = create(&waiting, &path, mode)?;
         file.write_all(bytes)?;
         if let Ok(there) = fs::metadata(&path) {
             file.set_permissions(fs::Permissions::from_mode(there.permissions().mode() & 0o7777))?;
@@ -195,10 +225,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let waiting = path.with_file_name(format!(".{name}.{}.devenv-new", std::process::id()));
-    // What a killed process of that number left.
-    let _ = fs::remove_file(&waiting);
     let result = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&waiting)?;
+        let mut file = create(&waiting, &path, 0o600)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&waiting, &path)

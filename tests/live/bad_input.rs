@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
-use crate::site::{Run, Site, engine, free_port};
+use crate::site::{Site, engine, free_port};
 
 /// Wants `up` to fail like this before anything was made.
 #[track_caller]
@@ -36,29 +36,13 @@ fn a_file_that_cannot_be_read() {
     std::fs::set_permissions(site.dir().join("compose.yaml"), PermissionsExt::from_mode(0o000)).unwrap();
     if std::fs::read(site.dir().join("compose.yaml")).is_ok() {
         // Root reads everything: somebody else has to try.
-        let Some(run) = as_nobody(&site, "config") else { return };
-        run.exits(3).says(&["compose.yaml", "ermission denied"]);
+        site.run_as_nobody("config", false).exits(3).says(&["compose.yaml", "ermission denied"]);
     } else {
         site.run("config").exits(3).says(&["compose.yaml", "ermission denied"]);
     }
     std::fs::remove_file(site.dir().join("compose.yaml")).unwrap();
     std::fs::create_dir(site.dir().join("compose.yaml")).unwrap();
     site.run("config").exits(3).says(&["compose.yaml"]);
-}
-
-/// The command as the user `nobody`, from a copy of the binary that it may run.
-fn as_nobody(site: &Site, words: &str) -> Option<Run> {
-    let open = |path: &std::path::Path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o755));
-    let binary = site.dir().join("devenv-copy");
-    // By a program: a file that is open for writing here would be "busy" to others that are started meanwhile.
-    assert!(site.program("cp").arg(env!("CARGO_BIN_EXE_devenv")).arg(&binary).status().unwrap().success());
-    for path in [&binary, &site.dir(), site.dir().parent().unwrap()] {
-        open(path).unwrap();
-    }
-    let mut command = site.program("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
-    let output = command.args(words.split_whitespace()).env("TMPDIR", "/tmp").output().ok()?;
-    Some(Run::new(format!("{words} (as nobody)"), &output))
 }
 
 #[test]
@@ -272,8 +256,7 @@ fn an_engine_that_goes_away_in_the_middle() {
 #[test]
 fn an_engine_that_one_may_not_use() {
     let site = Site::with("nobody", "services: {web: {IDLE}}");
-    let Some(run) = as_nobody(&site, "status") else { return };
-    let run = run.exits(4).says(&["docker.sock", "hint"]);
+    let run = site.run_as_nobody("status", false).exits(4).says(&["docker.sock", "hint"]);
     assert!(run.err.contains("ermission") || run.err.contains("may not"), "{run}");
 }
 

@@ -31,6 +31,7 @@ mod made;
 mod mask;
 mod mask_corpus;
 mod migrate;
+mod owners;
 mod pooled;
 mod postgres;
 mod pull;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
@@ -132,6 +133,24 @@ impl Site {
     /// Runs `devenv` with the words of this line.
     pub(crate) fn run(&self, words: &str) -> Run {
         self.run_args(&words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// The same as the user `nobody`, who may or may not use the engine; from a copy of the binary that it may run.
+    pub(crate) fn run_as_nobody(&self, words: &str, uses_engine: bool) -> Run {
+        let binary = self.root.path().join("devenv-copy");
+        // By a program: a file that is open for writing here would be "busy" to others that are started meanwhile.
+        assert!(
+            self.program("cp").arg(env!("CARGO_BIN_EXE_devenv")).arg(&binary).status().unwrap().success()
+        );
+        for path in [&binary, &self.dir(), self.root.path()] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let group = format!("--groups={}", fs::metadata(socket()).unwrap().gid());
+        let groups = if uses_engine { group.as_str() } else { "--clear-groups" };
+        let mut command = self.program("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", groups]).arg(&binary);
+        let output = command.args(words.split_whitespace()).env("TMPDIR", "/tmp").output().unwrap();
+        Run::new(format!("{words} (as nobody)"), &output)
     }
 
     /// Runs it and wants success.

@@ -91,7 +91,7 @@ pub fn identify(context: &Context, subject: &Subject, known: &[Project]) -> Resu
 /// Makes the folder in which devenv keeps what belongs to a checkout, out of git's sight.
 pub(in crate::ops) fn private_folder(directory: &Path) -> std::io::Result<()> {
     let folder = directory.join(".devenv");
-    fs::create_dir_all(&folder)?;
+    place::create_folders(&folder, &mut Vec::new())?;
     let ignore = folder.join(".gitignore");
     if ignore.exists() { Ok(()) } else { place::write_private(&ignore, b"*\n") }
 }

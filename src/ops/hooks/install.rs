@@ -146,7 +146,7 @@ pub fn install(context: &Context, program: &Path, dry_run: bool) -> Result<Insta
         return Ok(kept.installed());
     }
     let program = program.display().to_string();
-    fs::create_dir_all(&kept.directory).map_err(cannot(&kept.directory))?;
+    place::create_folders(&kept.directory, &mut Vec::new()).map_err(cannot(&kept.directory))?;
     for hook in HOOKS {
         let path = kept.directory.join(hook);
         // A newer devenv may say it otherwise, or be elsewhere.
