@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,9 +34,9 @@ impl Own {
     pub(super) fn add(&self, file: &Node, variables: &mut BTreeMap<String, String>) -> Result<(), Failure> {
         // What is wrong with it is told when the file is read for good.
         for (name, begins) in read(file).unwrap_or_default() {
-            if !variables.contains_key(&name) {
-                let value = format!("{begins}{}", (self.0)(&name)?);
-                variables.insert(name, value);
+            if let Entry::Vacant(unset) = variables.entry(name) {
+                let value = format!("{begins}{}", (self.0)(unset.key())?);
+                unset.insert(value);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much is read at once: a bulk copy of a database fills it, and it stands on the stack.
-const CHUNK: usize = 32 << 10;
+const CHUNK: usize = 16 << 10;
 
 /// Passes on what either end says until both have said all, or one breaks off.
 pub(super) async fn relay<A, B>(near: &mut A, far: &mut B) -> io::Result<()>
