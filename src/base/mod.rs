@@ -1,5 +1,6 @@
 //! What every room shares: names, events and failures. Imports nothing of ours.
 
+pub mod civil;
 pub mod event;
 pub mod failure;
 pub mod guess;

@@ -1,11 +1,11 @@
 //! How one value is made and written; nothing is allocated for it.
 
-use super::civil::{DAY, date};
 use super::prf::Prf;
 use super::refer::Share;
 use super::words::{
     COLOURS, COUNTRIES, COUNTRY_CODES, CURRENCIES, FAMILY, GIVEN, LANGUAGES, PLACES, STATES, STREETS, WORDS,
 };
+use crate::base::civil::{DAY, date};
 
 /// What a text is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
