@@ -1,6 +1,7 @@
 //! What every room shares: names, events and failures. Imports nothing of ours.
 
 pub mod civil;
+pub mod copy_text;
 pub mod event;
 pub mod failure;
 pub mod guess;

@@ -579,19 +579,3 @@ fn clock(seconds: u64, out: &mut Vec<u8>) {
     out.push(b':');
     padded(seconds % 60, 2, out);
 }
-
-/// A value as `COPY` takes it (PostgreSQL documentation, `COPY`, "Text Format").
-#[must_use]
-pub fn escaped(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            byte => out.push(byte),
-        }
-    }
-    out
-}
