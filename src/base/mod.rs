@@ -2,9 +2,11 @@
 
 pub mod civil;
 pub mod copy_text;
+pub mod digits;
 pub mod event;
 pub mod failure;
 pub mod guess;
+pub mod places;
 pub mod ports;
 pub mod shell;
 pub mod size;

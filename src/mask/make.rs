@@ -5,8 +5,10 @@ use super::key::Prf;
 use super::permute;
 use super::policy::Make;
 use super::table::Kind;
-use super::words::{FAMILY, FILLER, GIVEN, PLACES, STREETS};
+use super::words::{FAMILY, FILLER, GIVEN, STREETS};
 use crate::base::civil;
+use crate::base::digits::{nibble, nibbles, number, padded};
+use crate::base::places::PLACES;
 
 /// What limits the values of a column.
 #[derive(Debug, Clone, Copy, Default)]
@@ -109,7 +111,7 @@ impl Maker {
         }
         let mut bits = self.prf.wide(0, value);
         for _ in 0..32 {
-            out.push(b"0123456789abcdef"[usize::try_from(bits & 15).unwrap_or(0)]);
+            out.push(nibble(u64::try_from(bits & 15).unwrap_or(0)));
             bits >>= 4;
         }
     }
@@ -196,7 +198,7 @@ impl Maker {
             if matches!(place, 8 | 12 | 16 | 20) {
                 out.push(b'-');
             }
-            out.push(b"0123456789abcdef"[usize::try_from(bits >> (4 * shift) & 15).unwrap_or(0)]);
+            out.push(nibble(u64::try_from(bits >> (4 * shift) & 15).unwrap_or(0)));
         }
     }
 
@@ -245,10 +247,7 @@ impl Maker {
             out.extend_from_slice(b"2001:db8:0:0");
             for shift in [0, 16, 32, 48] {
                 out.push(b':');
-                let group = bits >> shift & 0xffff;
-                for shift in [12, 8, 4, 0] {
-                    out.push(b"0123456789abcdef"[usize::try_from(group >> shift & 15).unwrap_or(0)]);
-                }
+                nibbles(bits, shift + 16, shift, out);
             }
         } else {
             out.extend_from_slice(b"198.");
@@ -423,29 +422,6 @@ fn letters(mut bits: u128, count: usize, out: &mut Vec<u8>) {
     for _ in 0..count {
         out.push(LETTERS[usize::try_from(bits & 31).unwrap_or(0)]);
         bits >>= 5;
-    }
-}
-
-fn number(value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut left = value;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(left % 10).unwrap_or(0);
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-fn padded(value: u64, width: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    number(value, out);
-    while out.len() - start < width {
-        out.insert(start, b'0');
     }
 }
 
