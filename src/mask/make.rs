@@ -339,7 +339,11 @@ impl Maker {
             let fits = FILLER.iter().filter(|filler| filler.len() == count);
             match fits.clone().nth(turn % fits.clone().count().max(1)) {
                 Some(filler) => out.extend_from_slice(filler.as_bytes()),
-                None => out.extend((0..count).map(|place| FILLER[turn % 8 + 32].as_bytes()[place % 11])),
+                None => {
+                    // Longer than any: one of the longest, over and over.
+                    let word = FILLER[turn % 8 + 32].as_bytes();
+                    out.extend((0..count).map(|place| word[place % word.len().min(11)]));
+                }
             }
             if own[0].is_ascii_uppercase() {
                 out[begin] = out[begin].to_ascii_uppercase();
@@ -494,6 +498,10 @@ mod tests {
         assert!(made(Make::Network, Kind::Address, "10.1.2.3/24").ends_with("/32"));
         assert!(made(Make::Network, Kind::Address, "fe80::1").parse::<std::net::Ipv6Addr>().is_ok());
         assert_eq!(made(Make::Text, Kind::Text, "Hi, Zoë! 12").len(), "Hi, Zoe! 12".len());
+        for number in 12..52 {
+            let long = "x".repeat(number);
+            assert_eq!(made(Make::Text, Kind::Text, &long).len(), long.len());
+        }
     }
 
     #[test]
