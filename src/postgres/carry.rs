@@ -50,14 +50,19 @@ impl Target {
     /// one (`sslmode`, PostgreSQL documentation, 34.19): this program speaks no TLS to databases.
     #[must_use]
     pub fn wants_encryption(uri: &str) -> bool {
-        let host = Self::read(uri).map(|target| target.host).unwrap_or_default();
-        let here = ["127.0.0.1", "localhost", "::1", "[::1]"].contains(&host.as_str());
+        let here = Self::read(uri).is_some_and(|target| target.is_here());
         let query = uri.split_once('?').map_or("", |(_, query)| query);
         match query.split('&').find_map(|part| part.strip_prefix("sslmode=")) {
             Some("disable" | "allow") => false,
             Some("prefer") | None => !here,
             Some(_) => true,
         }
+    }
+
+    /// Whether its host is a name of this machine that every machine has.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        ["127.0.0.1", "localhost", "::1", "[::1]", "0.0.0.0"].contains(&self.host.as_str())
     }
 
     /// The same server, another database.

@@ -20,14 +20,7 @@ impl Database {
     pub async fn begin(&mut self) -> Result<(), Error> {
         self.learn_settings().await?;
         self.reset().await?;
-        self.statement("BEGIN").await
-    }
-
-    /// Runs statements that were made of names out of the catalogue.
-    pub async fn statement(&mut self, sql: &str) -> Result<(), Error> {
-        // Names are in quotes.
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut self.connection).await?;
-        Ok(())
+        self.run("BEGIN").await
     }
 
     /// Sends rows to `COPY … FROM STDIN`; `next` puts them into an empty buffer and says whether there are more.

@@ -709,8 +709,7 @@ impl Dumper<'_> {
     async fn place(&self) -> Result<(String, Vec<String>), Failure> {
         let source = self.work.source;
         let mut target = source.target.clone();
-        let local = ["127.0.0.1", "localhost", "::1", "0.0.0.0"].contains(&target.host.as_str());
-        if !local {
+        if !target.is_here() {
             return Ok((self.target.to_owned(), target.variables()));
         }
         let running = self.engine.running_containers().await.map_err(failures::engine)?;
