@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -23,7 +22,7 @@ use super::url::{self, Server};
 use super::{Branches, adopt, failpoint, new_id, now};
 use crate::base::{Event, Failure, Kind};
 use crate::catalogue::IntentId;
-use crate::engine::stream::{Channel, Command};
+use crate::engine::stream::{Channel, Command, Piece};
 use crate::engine::{Bindings, Engine};
 use crate::lineage::{Act, Attestation, Audit, Branch, Changes, Reason, Record, Snapshot, Sort, State};
 use crate::mask::residual::Residual;
@@ -735,19 +734,13 @@ impl Dumper<'_> {
 
 /// Runs a command in a container: its exit code, what it printed, and what it complained of.
 async fn exec(engine: &Engine, container: &str, command: &Command) -> Result<(i64, String, String), Failure> {
-    let failed = |error| failures::step("entered", container, error);
     let (mut out, mut said) = (Vec::new(), Vec::new());
-    let Some(mut attached) = engine.exec(container, command).await.map_err(failed)? else {
-        return Err(Failure::new(Kind::Failed, "a command was let go"));
+    let each = |piece: Piece| match piece.channel {
+        Channel::Out => out.extend_from_slice(&piece.bytes),
+        Channel::Err => said.extend_from_slice(&piece.bytes),
     };
-    while let Some(piece) = attached.output.next().await {
-        let piece = piece.map_err(failures::engine)?;
-        match piece.channel {
-            Channel::Out => out.extend_from_slice(&piece.bytes),
-            Channel::Err => said.extend_from_slice(&piece.bytes),
-        }
-    }
-    let code = engine.exit_code(&attached.what).await.map_err(failures::engine)?;
+    let code = engine.run(container, command, each).await;
+    let code = code.map_err(|error| failures::step("entered", container, error))?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok((code, text(out), text(said)))
 }
