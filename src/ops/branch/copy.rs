@@ -223,20 +223,9 @@ impl Made {
         failpoint!("db:copy:begun");
         let volumes: Vec<String> = branches.data.volumes.keys().cloned().collect();
         let branch = Branch {
-            id: id.clone(),
-            project: branches.project.id.clone(),
-            name: name.to_owned(),
-            data: id.clone(),
             volumes: volumes.clone(),
-            parent: None,
-            fork: None,
             sequence: intent.sequences().start,
-            created,
-            used: created,
-            expires: None,
-            protected: false,
-            fast: false,
-            state: State::Ready,
+            ..Branch::new(id.clone(), &branches.project, name, created)
         };
         let manifest = branches.manifest(Record::Branch(branch.clone()));
         let prepared = async {
