@@ -5,17 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::pooled::pool;
 use crate::site::{Site, engine};
-
-const STACK: &str = "services:
-  db:
-    image: devenv.local/supabase/postgres:17
-    environment: {POSTGRES_PASSWORD: pw-of-the-source, PGDATA: /var/lib/postgresql/data, POSTGRES_USER: postgres}
-    ports: ['127.0.0.1::5432']
-    volumes: ['data:/var/lib/postgresql/data']
-    stop_signal: SIGINT
-    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
-volumes: {data: {}}
-";
+use crate::stacks::POSTGRES;
 
 /// A shop whose every personal value says so.
 const SHOP: &str = "
@@ -99,14 +89,14 @@ tables:
 
 /// A source that has nothing to do with any pool.
 fn source(test: &str) -> (Site, String) {
-    let site = Site::up(test, STACK);
+    let site = Site::up(test, POSTGRES);
     site.run_fed(&["psql", "--", "-q", "-v", "ON_ERROR_STOP=1"], SHOP.as_bytes()).exits(0);
     let url = site.ok("db url").out.trim().to_owned();
     (site, url)
 }
 
 fn target(test: &str, url: &str, policy: &str) -> Site {
-    let mut site = Site::pooled(test, STACK);
+    let mut site = Site::pooled(test, POSTGRES);
     site.set("SOURCE", url);
     site.file("masking.yaml", policy);
     site
@@ -169,7 +159,7 @@ fn nothing_raw_is_left_of_a_masked_copy() {
             let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let arguments = String::from_utf8_lossy(&arguments).into_owned();
             let tells =
-                CANARIES.iter().any(|it| arguments.contains(it)) || arguments.contains("pw-of-the-source@");
+                CANARIES.iter().any(|it| arguments.contains(it)) || arguments.contains("pass%20word@");
             seen.extend(tells.then_some(arguments));
         }
         std::thread::sleep(std::time::Duration::from_millis(20));
