@@ -26,6 +26,7 @@ pub mod row;
 pub mod scan;
 pub mod shape;
 pub mod table;
+pub mod trial;
 mod words;
 
 pub use key::Key;
