@@ -13,7 +13,7 @@ use crate::ui::{Ui, words};
 /// Copy data from another database, or another branch, into a new branch
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv db copy --from env:PROD_URL --to base --masked    masked by masking.yaml\n  devenv db copy --from main --to safe --masked\n\nMasked data goes through memory into an empty database: nothing raw reaches this disk. What the new branch begins as is a snapshot that says how it was masked. Nothing is ever copied over what is there."
+    after_help = "Examples:\n  devenv db copy --from env:PROD_URL --to base --masked    masked by masking.yaml\n  devenv db copy --from main --to safe --masked\n\nMasked data goes through memory into an empty database: nothing raw reaches this disk. What the new branch begins as is a snapshot that says how it was masked. Nothing is ever copied over what is there.\n\nAddresses take libpq's sslmode (disable, require, verify-ca, verify-full) and sslrootcert; off this machine nothing goes in the clear unless sslmode=disable says so. With sslrootcert the authorities of this machine are trusted, too."
 )]
 pub(super) struct Copy {
     /// What is copied: a branch, an address, or `env:NAME` for an address in a variable [default: the current branch]

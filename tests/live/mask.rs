@@ -28,7 +28,7 @@ create table shop.users (
 create unique index on shop.users (lower(email));
 create table shop.accounts (number text primary key check (length(number) = 10), owner int not null references shop.users);
 create table shop.orders (
-  id bigint primary key, account text not null references shop.accounts, contact text, note text, placed timestamptz
+  id bigint primary key, account text not null references shop.accounts, contact text, note shop.code, placed timestamptz
 ) ;
 create table shop.log (at timestamptz not null, line text) partition by range (at);
 create table shop.log_1 partition of shop.log for values from ('2024-01-01') to ('2025-01-01');
@@ -42,7 +42,7 @@ select 'Canary' || n || '@corp-canary.de', 'Canaryana' || n || ' Canarylli', '+4
   array['vip', 'Canarytag' || n]
 from generate_series(1, 500) n;
 insert into shop.accounts select lpad((7300000000 + id)::text, 10, '0'), id from shop.users;
-insert into shop.orders select n, number, (select email from shop.users where id = owner), 'left at the door', now()
+insert into shop.orders select n, number, (select email from shop.users where id = owner), 'left-at-the-door', now()
 from generate_series(1, 2) k, lateral (select number, owner, row_number() over () + 500 * (k - 1) n from shop.accounts) a;
 insert into shop.log values ('2024-03-01', 'started'), ('2024-03-02', null), ('2024-03-03', '');
 refresh materialized view shop.sums;
@@ -241,9 +241,20 @@ fn what_cannot_be_masked_is_refused_before_a_row_is_read() {
         "    born: email\n",
         &["nothing for the type date"],
     );
+    // What only the database knows: a check, and the check of a domain.
+    refused(
+        "    number: digits\n",
+        "    number: hash\n",
+        &["shop.accounts.number", "`hash` makes values that the check `accounts_number_check` refuses"],
+    );
+    refused(
+        "    note: keep\n",
+        "    note: name\n",
+        &["shop.orders.note", "`name` makes values that the domain shop.code refuses"],
+    );
     site.file("masking.yaml", &policy);
     // A copy of a masked value in a column that is kept.
-    let planted = "update shop.orders set note = 'for Canaryana7 Canarylli' where id = 7";
+    let planted = "update shop.orders set note = '7300000007' where id = 7";
     // Not as an argument: another test looks for canaries there.
     source.run_fed(&["psql", "--", "-q"], planted.as_bytes()).exits(0);
     let run = site.run("db copy --from env:SOURCE --to x --masked").exits(7);
@@ -280,6 +291,82 @@ fn a_copy_that_is_cut_off_is_absent_or_whole() {
     assert_eq!(site.branches(), ["*main", "safe"]);
     site.ok("db url safe --start");
     assert_eq!(site.sql(&["safe"], "select count(*) from shop.users"), "500");
+    site.ok("down");
+    site.agrees();
+}
+
+/// What `openssl` makes: an authority, and a certificate of its for an address.
+fn certificates(site: &Site, address: &str) {
+    let names = format!("subjectAltName=IP:{address}");
+    let made = [
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=dvt-authority -days 2",
+        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=dvt-server",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
+    ];
+    site.file("names", &names);
+    for words in made {
+        let done =
+            std::process::Command::new("openssl").args(words.split(' ')).current_dir(site.dir()).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+#[test]
+fn a_copy_over_tls_trusts_whom_it_is_told_to() {
+    // As from another machine: by an address that is not the loopback's.
+    let bridge = engine("GET", "/networks/bridge").1;
+    let address = bridge["IPAM"]["Config"][0]["Gateway"].as_str().unwrap().to_owned();
+    let source = Site::up("masktls", &POSTGRES.replace("127.0.0.1::5432", &format!("{address}::5432")));
+    source.run_fed(&["psql", "--", "-q", "-v", "ON_ERROR_STOP=1"], SHOP.as_bytes()).exits(0);
+    certificates(&source, &address);
+    source.ok("cp server.pem db:/tmp/server.pem");
+    source.ok("cp server.key db:/tmp/server.key");
+    // From now on nobody gets in without.
+    let hba = "cd /var/lib/postgresql && mv /tmp/server.pem /tmp/server.key . && chown postgres server.pem server.key && \
+               chmod 600 server.key && printf 'local all all trust\\nhostssl all all all scram-sha-256\\n' > pg_hba.conf";
+    source.run_args(&["exec", "-T", "--user", "root", "db", "--", "sh", "-c", hba]).exits(0);
+    let set = "ALTER SYSTEM SET ssl_cert_file = '/var/lib/postgresql/server.pem'; \
+               ALTER SYSTEM SET ssl_key_file = '/var/lib/postgresql/server.key'; \
+               ALTER SYSTEM SET hba_file = '/var/lib/postgresql/pg_hba.conf'; ALTER SYSTEM SET ssl = on";
+    for statement in set.split("; ") {
+        let words = [
+            "exec",
+            "-T",
+            "db",
+            "--",
+            "psql",
+            "-qU",
+            "supabase_admin",
+            "-d",
+            "postgres",
+            "-h",
+            "127.0.0.1",
+            "-c",
+            statement,
+        ];
+        source.run_args(&words).exits(0);
+    }
+    // A port that is left to the engine is another one after that.
+    source.ok("restart db");
+    source.ok("up --wait");
+    let url = source.ok("db url").out.trim().to_owned();
+    let bare = url.split('?').next().unwrap().to_owned();
+    let ca = source.dir().join("ca.pem");
+    let mut site = target("masktlsto", &bare, POLICY);
+    site.file("other.pem", &fs::read_to_string(&ca).unwrap());
+    site.set("CLEAR", &format!("{bare}?sslmode=disable"));
+    site.set("VERIFIED", &format!("{bare}?sslmode=verify-full&sslrootcert={}", ca.display()));
+    site.set("STRANGER", &format!("{bare}?sslmode=verify-full"));
+    let policy = site.json("db mask scan --from env:SOURCE --all --sample 0 --json");
+    assert!(policy["findings"].as_array().is_some_and(|found| !found.is_empty()));
+    site.file("masking.yaml", &whole(&site));
+    site.run("db mask check --from env:CLEAR").exits(4).says(&["refuses user"]);
+    site.run("db mask check --from env:STRANGER").exits(4).says(&["can be trusted", "sslrootcert=FILE"]);
+    site.ok("db copy --from env:VERIFIED --to verified --masked");
+    site.ok("db copy --from env:SOURCE --to encrypted --masked");
+    site.ok("db url verified --start");
+    assert_eq!(site.sql(&["verified"], "select count(*) from shop.users"), "500");
     site.ok("down");
     site.agrees();
 }

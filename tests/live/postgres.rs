@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use devenv::base::{Event, Events, Failure, Kind};
 use devenv::postgres::{
-    Changed, Database, Error, Migration, Password, Prepare, Prepared, Seed, Target, connect, prepare, state,
+    Changed, Database, Encryption, Error, Migration, Password, Prepare, Prepared, Seed, Target, connect,
+    prepare, state,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use testcontainers::core::{ExecCommand, IntoContainerPort};
@@ -78,6 +79,7 @@ fn target(port: u16, database: &str) -> Target {
         user: "postgres".to_owned(),
         password: Password::new("postgres"),
         database: database.to_owned(),
+        encryption: Encryption::None,
     }
 }
 

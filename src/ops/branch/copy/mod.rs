@@ -29,6 +29,7 @@ use crate::mask::scan;
 use crate::mask::{Masked, Plan, Table};
 use crate::ops::mask::{self, Source, keys};
 use crate::ops::{Context, failures};
+use crate::postgres::Database;
 
 /// How long a new server may take until it answers.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -91,7 +92,11 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
     let source = mask::find(context, options.from.as_deref()).await?;
     let mut database = mask::connect(&source).await?;
     let mut tables = mask::tables(&mut database).await?;
-    let masking = if options.masked { Some(masking(context, options, &source, &tables)?) } else { None };
+    let masking = if options.masked {
+        Some(masking(context, options, &source, &mut database, &tables).await?)
+    } else {
+        None
+    };
     only(&mut tables, &options.tables)?;
     let mut branches = Branches::change(context).await?;
     may_be_made(&branches, &options.to)?;
@@ -134,16 +139,21 @@ fn may_be_made(branches: &Branches<'_>, name: &str) -> Result<(), Failure> {
 }
 
 /// Everything that can be refused is, before a row is read.
-fn masking(
+async fn masking(
     context: &Context,
     options: &Options,
     source: &Source,
+    database: &mut Database,
     tables: &[Table],
 ) -> Result<Masking, Failure> {
     let read = mask::policy(context, options.policy.as_deref())?;
     let key = keys::key(context)?;
     let plan =
         crate::mask::plan(tables, &read.policy, &key).map_err(|problems| mask::refused(&read, &problems))?;
+    let problems = mask::tried(database, tables, &plan).await?;
+    if !problems.is_empty() {
+        return Err(mask::refused(&read, &problems));
+    }
     let schema = serde_json::to_string(&tables.iter().map(described).collect::<Vec<_>>()).unwrap_or_default();
     let masked = |masked: &Masked| (0..masked.columns.len()).filter(|at| masked.rule(*at).is_some()).count();
     let attestation = Attestation {

@@ -1,10 +1,21 @@
 //! A source's schema as SQL: `pg_dump` says it, where one that is new enough runs and reaches the source.
 
+use std::path::Path;
+use std::{fs, io};
+
 use super::carry::Work;
-use crate::base::{Failure, Kind};
+use crate::base::{Failure, Kind, Place};
 use crate::engine::Engine;
 use crate::engine::stream::{Channel, Command, Piece};
 use crate::ops::failures;
+use crate::postgres::Encryption;
+
+/// Where machines keep the certificates that they trust: Debian, Fedora, Alpine and macOS.
+const BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Where the new server's container has them.
+const TRUSTED: &str = "/tmp/devenv-trusted.pem";
 
 /// Asks `pg_dump` for the schema.
 pub(super) struct Dumper<'a> {
@@ -50,7 +61,11 @@ impl Dumper<'_> {
         let source = self.work.source;
         let mut target = source.target.clone();
         if !target.is_here() {
-            return Ok((self.target.to_owned(), target.variables()));
+            let root = match &target.encryption {
+                Encryption::Verified { root, .. } => Some(self.trusted(root.as_deref()).await?),
+                Encryption::None | Encryption::Unverified => None,
+            };
+            return Ok((self.target.to_owned(), target.variables(root)));
         }
         let running = self.engine.running_containers().await.map_err(failures::engine)?;
         let found = running.iter().find_map(|container| {
@@ -69,7 +84,39 @@ impl Dumper<'_> {
         };
         "127.0.0.1".clone_into(&mut target.host);
         target.port = port;
-        Ok((container, target.variables()))
+        // In its own container nobody else answers, and under no name that a certificate would have.
+        if target.encryption != Encryption::None {
+            target.encryption = Encryption::Unverified;
+        }
+        Ok((container, target.variables(None)))
+    }
+
+    /// Gives the new server's container the certificates to trust; where it has them.
+    async fn trusted(&self, root: Option<&Path>) -> Result<&'static str, Failure> {
+        let files = match root {
+            Some(root) => vec![root],
+            None => BUNDLES.into_iter().map(Path::new).collect(),
+        };
+        let unread = |error| {
+            Failure::new(Kind::Files, "the certificates to trust cannot be read")
+                .at(Place::file(files[0]))
+                .source(error)
+        };
+        let found = files.iter().find_map(|file| match fs::read(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read),
+        });
+        let bytes = found.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(unread)?;
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(u64::try_from(bytes.len()).unwrap_or(0));
+        header.set_mode(0o444);
+        let name = TRUSTED.trim_start_matches("/tmp/");
+        let packed = tar.append_data(&mut header, name, bytes.as_slice()).and_then(|()| tar.into_inner());
+        let packed = packed.map_err(unread)?;
+        let sent = self.engine.upload(self.target, "/tmp", io::Cursor::new(packed)).await;
+        sent.map_err(|error| failures::step("given the certificates to trust", self.target, error))?;
+        Ok(TRUSTED)
     }
 }
 
