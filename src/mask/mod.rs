@@ -25,6 +25,7 @@ pub mod residual;
 pub mod row;
 pub mod scan;
 pub mod shape;
+pub mod subset;
 pub mod table;
 pub mod trial;
 mod words;

@@ -370,3 +370,81 @@ fn a_copy_over_tls_trusts_whom_it_is_told_to() {
     site.ok("down");
     site.agrees();
 }
+
+/// Tables that refer to one another in every way.
+const WEB: &str = "
+create table people (id int primary key, code text not null unique, boss int references people, home int);
+create table teams (id int primary key, lead int not null references people);
+alter table people add foreign key (home) references teams deferrable initially deferred;
+create table badges (who text not null references people (code), at date, primary key (who, at)) ;
+create table stamps (who text, at date, foreign key (who, at) references badges);
+create table kinds (id int primary key);
+begin;
+insert into people select n, 'c' || n, nullif(n / 10, 0), case when n % 3 = 0 then n / 3 end from generate_series(1, 300) n;
+insert into teams select n, 301 - n from generate_series(1, 100) n;
+commit;
+insert into badges select 'c' || n, date '2026-01-01' + n % 5 from generate_series(1, 300) n;
+insert into stamps select who, at from badges union all select 'c1', null;
+insert into kinds select generate_series(1, 7);
+";
+
+/// What stays by the rule, found the slow way: what refers to what is not there goes, until nothing does.
+const SLOWLY: &str = "
+do $$ declare n int; m int; begin loop
+  delete from people p where boss is not null and not exists (select from people b where b.id = p.boss)
+    or home is not null and not exists (select from teams t where t.id = p.home);
+  get diagnostics n = row_count;
+  delete from teams t where not exists (select from people p where p.id = t.lead);
+  get diagnostics m = row_count;
+  exit when n + m = 0;
+end loop; end $$;
+delete from badges b where not exists (select from people p where p.code = b.who);
+delete from stamps s where at is not null and not exists (select from badges b where (b.who, b.at) = (s.who, s.at));
+";
+
+#[test]
+fn a_part_of_a_database_has_whole_foreign_keys() {
+    let site = Site::pooled("subset", POSTGRES);
+    site.ok("up --wait");
+    site.run_fed(&["psql", "--", "-q", "-v", "ON_ERROR_STOP=1"], WEB.as_bytes()).exits(0);
+    let counted = "select (select count(*) from people), (select count(*) from teams), (select count(*) from badges), \
+                   (select count(*) from stamps), (select count(*) from kinds)";
+    let copied = |name: &str, rules: &[&str]| {
+        let mut words = vec!["db", "copy", "--from", "main", "--to", name, "--raw", "--confirm", name];
+        words.extend(rules.iter().flat_map(|rule| ["--subset", *rule]));
+        site.run_args(&words).exits(0);
+        site.ok(&format!("db url {name} --start"));
+        site.sql(&[name], counted)
+    };
+    // Every foreign key was checked as it was made; what is there is all that can be.
+    let few = copied("few", &["people:id <= 120"]);
+    site.ok("db branch create slow --from main --no-switch");
+    site.ok("db url slow --start");
+    let cut = "set session_replication_role = replica; delete from people where id > 120;";
+    site.run_fed(
+        &["db", "psql", "slow", "--", "-q", "-U", "supabase_admin"],
+        format!("{cut}{SLOWLY}").as_bytes(),
+    )
+    .exits(0);
+    assert_eq!(few, site.sql(&["slow"], counted));
+    let people: u32 = few.split('|').next().unwrap().parse().unwrap();
+    assert!((1..120).contains(&people) && few.ends_with("|7"), "{few}");
+    // By number and by share.
+    let few = copied("ten", &["badges:10", "kinds:3"]);
+    assert!(few.starts_with("300|100|10|") && few.ends_with("|3"), "{few}");
+    let some = copied("some", &["stamps:20%"]);
+    let stamps: u32 = some.split('|').nth(3).unwrap().parse().unwrap();
+    assert!((20..110).contains(&stamps), "{some}");
+    // What is wrong is said before anything is made.
+    let refused = |rule: &str, says: &[&str]| {
+        site.run_args(&["db", "copy", "--to", "x", "--raw", "--confirm", "x", "--subset", rule])
+            .says(says)
+            .code
+    };
+    assert_eq!(refused("people", &["does not say which part"]), Some(2));
+    assert_eq!(refused("nobody:1", &["no table `nobody`"]), Some(2));
+    assert_eq!(refused("people:nothing > 1", &["column \"nothing\" does not exist"]), Some(7));
+    assert!(!site.branches().iter().any(|name| name.contains('x')));
+    site.ok("down");
+    site.agrees();
+}

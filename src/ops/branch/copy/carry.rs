@@ -12,6 +12,7 @@ use super::server::{empty, roles, sequences, superuser, views};
 use super::{Masking, PATIENCE};
 use crate::base::{Event, Failure, Kind};
 use crate::lineage::Attestation;
+use crate::mask::subset::{self, Narrowed};
 use crate::mask::{Masked, Plan, Table};
 use crate::ops::branch::url::{self, Server};
 use crate::ops::branch::{Branches, failpoint};
@@ -37,6 +38,8 @@ pub(super) struct Work<'a> {
     pub(super) source: &'a Source,
     pub(super) server: &'a Server,
     pub(super) tables: &'a [Table],
+    /// How the rows of each are asked for, where not all of them are wanted.
+    pub(super) narrowed: &'a [Option<Narrowed>],
 }
 
 impl Work<'_> {
@@ -163,10 +166,15 @@ impl Work<'_> {
         let format = if masker.is_some() { "FORMAT text" } else { "FORMAT binary" };
         // `ONLY`: what inherits from a table is a table of its own.
         let only = if table.partitioned { "" } else { "ONLY " };
-        let from = if table.partitioned {
-            format!("COPY (SELECT {columns} FROM {only}{name}) TO STDOUT ({format})")
-        } else {
-            format!("COPY {name} ({columns}) TO STDOUT ({format})")
+        let from = match &self.narrowed[at] {
+            Some(Narrowed { with, condition }) => format!(
+                "COPY ({with}SELECT {columns} FROM {} WHERE {condition}) TO STDOUT ({format})",
+                subset::from(table)
+            ),
+            None if table.partitioned => {
+                format!("COPY (SELECT {columns} FROM {only}{name}) TO STDOUT ({format})")
+            }
+            None => format!("COPY {name} ({columns}) TO STDOUT ({format})"),
         };
         let freeze = if table.partitioned { "" } else { ", FREEZE" };
         let into = format!("COPY {name} ({columns}) FROM STDIN ({format}{freeze})");

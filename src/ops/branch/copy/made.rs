@@ -85,7 +85,11 @@ impl Made {
                 project: self.branch.project.clone(),
                 branch: self.branch.id.clone(),
                 name: format!("{}-copied-{}", self.branch.name, self.branch.sequence + 1),
-                message: format!("copied from {}", source.name),
+                message: format!(
+                    "copied from {}{}",
+                    source.name,
+                    if options.subset.is_empty() { "" } else { ", a part" }
+                ),
                 reason: Reason::Asked,
                 volumes: self.branch.volumes.clone(),
                 sequence: self.branch.sequence + 1,

@@ -26,8 +26,9 @@ use crate::base::{Event, Failure, Kind};
 use crate::lineage::{Attestation, Branch, Snapshot};
 use crate::mask::residual::Residual;
 use crate::mask::scan;
+use crate::mask::subset::{self, Narrowed, Rule};
 use crate::mask::{Masked, Plan, Table};
-use crate::ops::mask::{self, Source, keys};
+use crate::ops::mask::{self, Source, discreet, keys};
 use crate::ops::{Context, failures};
 use crate::postgres::Database;
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// The tables whose rows are copied; none for all.
     pub tables: Vec<String>,
+    /// What stays of tables, as [`subset::Rule::read`] reads it; none for all.
+    pub subset: Vec<String>,
     /// Although the pool is nearly full.
     pub force: bool,
 }
@@ -98,6 +101,7 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
         None
     };
     only(&mut tables, &options.tables)?;
+    let narrowed = narrowed(&mut database, options, &tables, masking.as_ref()).await?;
     let mut branches = Branches::change(context).await?;
     may_be_made(&branches, &options.to)?;
     adopt::adopt(&mut branches, Some(&options.to)).await?;
@@ -105,7 +109,14 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
         Failure::new(Kind::Failed, "this project has no PostgreSQL server that devenv knows")
     })?;
     let made = Made::begin(&mut branches, &options.to).await?;
-    let work = Work { branches: &branches, made: &made, source: &source, server: &server, tables: &tables };
+    let work = Work {
+        branches: &branches,
+        made: &made,
+        source: &source,
+        server: &server,
+        tables: &tables,
+        narrowed: &narrowed,
+    };
     let done = match work.carry_out(&mut database, masking).await {
         Ok(done) => done,
         Err(failure) => {
@@ -201,6 +212,39 @@ fn only(tables: &mut [Table], wanted: &[String]) -> Result<(), Failure> {
         table.columns.clear();
     }
     Ok(())
+}
+
+/// How the rows of each table are asked for, where not all of them are wanted. What the source says against a rule it
+/// says here.
+async fn narrowed(
+    database: &mut Database,
+    options: &Options,
+    tables: &[Table],
+    masking: Option<&Masking>,
+) -> Result<Vec<Option<Narrowed>>, Failure> {
+    if options.subset.is_empty() {
+        return Ok(vec![None; tables.len()]);
+    }
+    let wrong = |wrong: subset::Wrong| {
+        let failure = Failure::new(Kind::Usage, wrong.to_string());
+        failure.hint(
+            "`--subset users:500`, `--subset users:10%` or `--subset \"users:created_at > '2026-01-01'\"`",
+        )
+    };
+    let rules = options.subset.iter().map(|text| Rule::read(text)).collect::<Result<Vec<_>, _>>();
+    let copied: Vec<bool> = (0..tables.len())
+        .map(|at| !tables[at].columns.is_empty() && masking.is_none_or(|it| it.plan.tables[at].rows))
+        .collect();
+    let found = rules.and_then(|rules| subset::narrow(tables, &rules, &copied)).map_err(wrong)?;
+    let failed = |error| discreet(error, "the subset cannot be asked for");
+    database.run("SET default_transaction_read_only = on; SET search_path = ''").await.map_err(failed)?;
+    for (table, narrowed) in tables.iter().zip(&found) {
+        let Some(Narrowed { with, condition }) = narrowed else { continue };
+        let sql = format!("EXPLAIN {with}SELECT FROM {} WHERE {condition}", subset::from(table));
+        database.ask(sql).await.map_err(failed)?;
+    }
+    database.run("RESET default_transaction_read_only; RESET search_path").await.map_err(failed)?;
+    Ok(found)
 }
 
 /// A command as it was typed, without the passwords of addresses in it (RFC 3986, 3.2.1).
