@@ -23,7 +23,7 @@ pub(super) fn sizes(options: &Options) -> [(&'static str, &'static str, u64); 2]
     let (ours, xfs) = match (options.quick, options.full) {
         (true, _) => (1100, 1100),
         (_, false) => (7 << 10, 7 << 10),
-        (_, true) => (12 << 10, 12 << 10),
+        (_, true) => (12 << 10, 14 << 10),
     };
     [(POOL, "btrfs", ours), (XFS, "reflink", xfs)]
 }

@@ -13,7 +13,7 @@ use crate::ui::{Ui, words};
 /// Copy data from another database, or another branch, into a new branch
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv db copy --from env:PROD_URL --to base --masked    masked by masking.yaml\n  devenv db copy --from main --to safe --masked\n\nMasked data goes through memory into an empty database: nothing raw reaches this disk. What the new branch begins as is a snapshot that says how it was masked. Nothing is ever copied over what is there."
+    after_help = "Examples:\n  devenv db copy --from env:PROD_URL --to base --masked    masked by masking.yaml\n  devenv db copy --from main --to safe --masked\n  devenv db copy --from env:PROD_URL --to few --masked --subset users:500\n\nMasked data goes through memory into an empty database: nothing raw reaches this disk. What the new branch begins as is a snapshot that says how it was masked. Nothing is ever copied over what is there.\n\nOf a subset a row stays if the rule of its table lets it and everything that it refers to stays, so that no foreign key is broken; tables that refer to none of those are copied whole.\n\nAddresses take libpq's sslmode (disable, require, verify-ca, verify-full) and sslrootcert; off this machine nothing goes in the clear unless sslmode=disable says so. With sslrootcert the authorities of this machine are trusted, too."
 )]
 pub(super) struct Copy {
     /// What is copied: a branch, an address, or `env:NAME` for an address in a variable [default: the current branch]
@@ -37,6 +37,10 @@ pub(super) struct Copy {
     /// Only the rows of these tables; the others are there without any
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     tables: Vec<String>,
+    /// Only a part of a table's rows, and of those that refer to them: TABLE:500, TABLE:10%, or TABLE:SQL-CONDITION;
+    /// more than once for several tables
+    #[arg(long, value_name = "TABLE:PART")]
+    subset: Vec<String>,
     /// Although the pool is nearly full
     #[arg(long)]
     force: bool,
@@ -58,6 +62,7 @@ impl Copy {
             confirmed,
             policy: self.policy,
             tables: self.tables,
+            subset: self.subset,
             schema_only: false,
             force: self.force,
         };

@@ -4,6 +4,8 @@ use bollard::Docker;
 pub use bollard::errors::Error;
 use serde::Serialize;
 
+use crate::base::civil::{self, DAY};
+
 /// Facts about an engine that answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Facts {
@@ -87,11 +89,8 @@ fn seconds(time: &str) -> Option<i64> {
         ("-", zone) => -hours(zone)?,
         _ => 0,
     };
-    // Days since 1970 in the Gregorian calendar, counting years from March.
-    let year = if month <= 2 { year - 1 } else { year };
-    let months = (month + 9) % 12;
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * months + 2) / 5 + day - 1 - 719_468;
-    Some(days * 86_400 + hours(clock)? - offset)
+    let days = civil::days(year, month, day);
+    Some(days * DAY + hours(clock)? - offset)
 }
 
 #[cfg(test)]

@@ -105,11 +105,8 @@ impl Engine {
         };
         let command = Command { argv, ..Command::default() };
         loop {
-            if let Ok(Some(mut attached)) = self.exec(container, &command).await {
-                while attached.output.next().await.is_some() {}
-                if self.exit_code(&attached.what).await.is_ok_and(|code| code == 0) {
-                    return;
-                }
+            if self.run(container, &command, |_| ()).await.is_ok_and(|code| code == 0) {
+                return;
             }
             tokio::time::sleep(BETWEEN_PROBES).await;
         }

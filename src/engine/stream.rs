@@ -132,6 +132,20 @@ impl Engine {
         }
     }
 
+    /// Runs a command in a running container to its end, giving what it writes piece by piece; says its exit code.
+    pub async fn run(
+        &self,
+        container: &str,
+        command: &Command,
+        mut each: impl FnMut(Piece) + Send,
+    ) -> Result<i64, Error> {
+        let Some(mut attached) = self.exec(container, command).await? else { return Ok(0) };
+        while let Some(piece) = attached.output.next().await {
+            each(piece?);
+        }
+        self.exit_code(&attached.what).await
+    }
+
     /// Attaches to a container that has not been started yet, so that nothing it says is missed.
     pub async fn attach(&self, container: &str, stdin: bool) -> Result<Attached, Error> {
         let options = AttachContainerOptionsBuilder::default()
@@ -220,12 +234,8 @@ impl Engine {
             privileged: hook.privileged,
             ..Command::default()
         };
-        let Some(mut attached) = self.exec(container, &command).await? else { return Ok(()) };
         let mut said = Vec::new();
-        while let Some(piece) = attached.output.next().await {
-            said.extend_from_slice(&piece?.bytes);
-        }
-        match self.exit_code(&attached.what).await? {
+        match self.run(container, &command, |piece| said.extend_from_slice(&piece.bytes)).await? {
             0 => Ok(()),
             code => Err(Error::Hook {
                 command: command.argv.join(" "),

@@ -3,11 +3,13 @@
 use regex_automata::meta::Regex;
 
 use super::check::Ask;
-use super::civil::{BEGIN, DAY, DAYS, seconds};
-use super::make::{Form, Make, Meaning, Order, Ordinal, Text, escaped};
+use super::civil::{BEGIN, DAYS, seconds};
+use super::make::{Form, Make, Meaning, Order, Ordinal, Text};
 use super::meaning;
 use super::prf::Prf;
 use super::wish::Values;
+use crate::base::civil::DAY;
+use crate::base::copy_text::escaped;
 use crate::schema::table::{Column, Shape, Table};
 
 /// What a column is going to be.

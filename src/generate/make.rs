@@ -1,11 +1,13 @@
 //! How one value is made and written; nothing is allocated for it.
 
-use super::civil::{DAY, date};
 use super::prf::Prf;
 use super::refer::Share;
 use super::words::{
-    COLOURS, COUNTRIES, COUNTRY_CODES, CURRENCIES, FAMILY, GIVEN, LANGUAGES, PLACES, STATES, STREETS, WORDS,
+    COLOURS, COUNTRIES, COUNTRY_CODES, CURRENCIES, FAMILY, GIVEN, LANGUAGES, STATES, STREETS, WORDS,
 };
+use crate::base::civil::{DAY, date};
+use crate::base::digits::{nibbles, number, padded};
+use crate::base::places::PLACES;
 
 /// What a text is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -354,7 +356,11 @@ impl Text {
                 out.push(b'#');
                 hex(prf, row, 6, out);
             }
-            Meaning::Digits => padded(prf.below(row, 1, 99_999), self.most.min(5), out),
+            Meaning::Digits => {
+                let width = self.most.min(5);
+                let bound = 10_u64.pow(u32::try_from(width).unwrap_or(5));
+                padded(prf.below(row, 1, 99_999) % bound, width, out);
+            }
             Meaning::Capitals => {
                 for draw in 0..self.most.min(self.least.max(2)) {
                     out.push(b'A' + low(prf.below(row, draw as u64, 26)));
@@ -512,15 +518,6 @@ fn hex(prf: Prf, row: u64, many: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// The bits of a number from one down to another, four at a time.
-fn nibbles(number: u64, from: u32, to: u32, out: &mut Vec<u8>) {
-    let mut at = from;
-    while at > to {
-        at -= 4;
-        out.push(b"0123456789abcdef"[usize::from(low(number >> at & 15))]);
-    }
-}
-
 fn code(number: u64, width: usize, out: &mut Vec<u8>) {
     let start = out.len();
     let mut rest = number;
@@ -529,31 +526,6 @@ fn code(number: u64, width: usize, out: &mut Vec<u8>) {
         rest /= 36;
     }
     out[start..].reverse();
-}
-
-fn padded(number: u64, width: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut rest = number;
-    for _ in 0..width {
-        out.push(b'0' + low(rest % 10));
-        rest /= 10;
-    }
-    out[start..].reverse();
-}
-
-pub(super) fn number(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + low(rest % 10);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 fn signed(value: i64, out: &mut Vec<u8>) {
@@ -578,20 +550,4 @@ fn clock(seconds: u64, out: &mut Vec<u8>) {
     padded(seconds / 60 % 60, 2, out);
     out.push(b':');
     padded(seconds % 60, 2, out);
-}
-
-/// A value as `COPY` takes it (PostgreSQL documentation, `COPY`, "Text Format").
-#[must_use]
-pub fn escaped(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            byte => out.push(byte),
-        }
-    }
-    out
 }

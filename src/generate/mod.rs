@@ -25,6 +25,7 @@ pub mod prf;
 mod refer;
 pub mod wish;
 mod words;
+mod write;
 
 pub use plan::{Plan, Pool, Request, Sheet, outside, plan};
 pub use wish::{Fanout, Wish, Wishes};

@@ -37,25 +37,6 @@ pub(super) const STREETS: [&str; 16] = [
     "Station Road",
 ];
 
-pub(super) const PLACES: [&str; 16] = [
-    "Ashby",
-    "Brookford",
-    "Cliffton",
-    "Dunmore",
-    "Eastvale",
-    "Fairhaven",
-    "Glenwood",
-    "Harborough",
-    "Kingsmere",
-    "Lakefield",
-    "Millbrook",
-    "Northam",
-    "Oakridge",
-    "Riverton",
-    "Southwick",
-    "Westbury",
-];
-
 pub(super) const COUNTRIES: [&str; 12] = [
     "Austria", "Brazil", "Canada", "France", "Germany", "India", "Italy", "Japan", "Kenya", "Norway",
     "Spain", "Sweden",

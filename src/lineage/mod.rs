@@ -106,6 +106,29 @@ pub struct Branch {
     pub state: State,
 }
 
+impl Branch {
+    /// One that is there from `created` on, whose data has its id as name, and that descends from none.
+    #[must_use]
+    pub fn new(id: String, project: &Project, name: &str, created: Seconds) -> Self {
+        Self {
+            data: id.clone(),
+            id,
+            project: project.id.clone(),
+            name: name.to_owned(),
+            volumes: Vec::new(),
+            parent: None,
+            fork: None,
+            sequence: 0,
+            created,
+            used: created,
+            expires: None,
+            protected: false,
+            fast: false,
+            state: State::Ready,
+        }
+    }
+}
+
 /// A frozen copy of a branch's data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {

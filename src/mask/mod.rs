@@ -25,7 +25,9 @@ pub mod residual;
 pub mod row;
 pub mod scan;
 pub mod shape;
+pub mod subset;
 pub mod table;
+pub mod trial;
 mod words;
 
 pub use key::Key;

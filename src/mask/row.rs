@@ -7,6 +7,7 @@ use super::json::{self, Path, Scalar, Stack};
 use super::make::Maker;
 use super::policy::{Make, Rest, When};
 use super::residual::Residual;
+use crate::base::copy_text::{escape, plain};
 
 /// A column's rule, compiled: from the value, and what it depends on, to what stands in its place.
 type Act = Box<dyn Fn(&[u8], Option<&[u8]>, &mut Tools, &mut Vec<u8>) + Send + Sync>;
@@ -276,54 +277,6 @@ fn exchange(text: &mut Vec<u8>, value: &[u8], maker: &Maker) {
             at += length;
         } else {
             at += 1;
-        }
-    }
-}
-
-/// A field as it is meant.
-fn plain<'a>(raw: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
-    if !raw.contains(&b'\\') {
-        return raw;
-    }
-    buffer.clear();
-    let mut at = 0;
-    while at < raw.len() {
-        if raw[at] != b'\\' || at + 1 == raw.len() {
-            buffer.push(raw[at]);
-            at += 1;
-            continue;
-        }
-        // `COPY TO` writes these and no numbers.
-        buffer.push(match raw[at + 1] {
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'v' => 11,
-            other => other,
-        });
-        at += 2;
-    }
-    buffer
-}
-
-/// Writes a value as a field.
-pub fn escape(value: &[u8], out: &mut Vec<u8>) {
-    let special = |byte: &u8| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r' | 8 | 11 | 12);
-    if !value.iter().any(special) {
-        return out.extend_from_slice(value);
-    }
-    for byte in value {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            8 => out.extend_from_slice(b"\\b"),
-            11 => out.extend_from_slice(b"\\v"),
-            12 => out.extend_from_slice(b"\\f"),
-            _ => out.push(*byte),
         }
     }
 }

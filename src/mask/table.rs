@@ -36,6 +36,9 @@ pub struct Column {
     pub kind: Kind,
     /// The type as PostgreSQL writes it.
     pub type_name: String,
+    /// The outermost domain of that, in quotes where needed. The type says it already.
+    #[serde(skip)]
+    pub domain: Option<String>,
     /// Whether it is an array of that.
     pub array: bool,
     /// The most characters that a value may have.
@@ -198,6 +201,7 @@ fn column(column: &schema::Column) -> Column {
         name: column.name.clone(),
         kind: kind(shape),
         type_name: column.type_name.clone(),
+        domain: shape.domains.first().cloned(),
         array: shape.array,
         length: shape.longest().and_then(|longest| usize::try_from(longest).ok()),
         not_null: column.not_null,

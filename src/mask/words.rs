@@ -53,26 +53,6 @@ pub(super) const STREETS: [&str; 24] = [
     "Willow Way",
 ];
 
-/// Places that nobody lives in.
-pub(super) const PLACES: [&str; 16] = [
-    "Ashby",
-    "Brookford",
-    "Cliffton",
-    "Dunmore",
-    "Eastvale",
-    "Fairhaven",
-    "Glenwood",
-    "Harborough",
-    "Kingsmere",
-    "Lakefield",
-    "Millbrook",
-    "Northam",
-    "Oakridge",
-    "Riverton",
-    "Southwick",
-    "Westbury",
-];
-
 /// Words for free text, one or more of each length.
 pub(super) const FILLER: [&str; 40] = [
     "a",

@@ -12,7 +12,7 @@ use crate::compose::dotenv;
 use crate::compose::project::Project;
 use crate::engine::Engine;
 use crate::plan::observed::Container;
-use crate::postgres::{Changed, Migration, Password, Prepare, Prepared, Seed, Target, prepare};
+use crate::postgres::{Changed, Encryption, Migration, Password, Prepare, Prepared, Seed, Target, prepare};
 use crate::supabase::stack::{Database, End, Stack};
 use crate::supabase::status::{Keys, Status};
 use crate::supabase::{Config, config, migrations, seeds};
@@ -221,6 +221,7 @@ async fn target(engine: &Engine, project: &str, database: &Database) -> Result<T
         user: database.user.clone(),
         password: Password::new(&database.password),
         database: database.name.clone(),
+        encryption: Encryption::None,
     })
 }
 

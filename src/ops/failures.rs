@@ -33,6 +33,12 @@ pub fn engine(error: Error) -> Failure {
     failure
 }
 
+/// A database's schema, or what it has of rows, cannot be read.
+#[must_use]
+pub fn unread(error: crate::postgres::Error) -> Failure {
+    error.failing("the schema cannot be read")
+}
+
 /// A step on a container failed.
 #[must_use]
 pub fn step(doing: &str, container: &str, error: Error) -> Failure {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::branch::{Branches, failpoint, reset, snapshot, url};
 use super::migrate::{apply, open};
-use super::{Context, Subject};
+use super::{Context, Subject, failures};
 use crate::base::{Event, Events, Failure, Kind};
 use crate::generate::{self, Plan, Request, Sheet, Wish, Wishes, plan};
 use crate::lineage::Snapshot;
@@ -135,19 +135,15 @@ fn wishes(subject: &Subject) -> Result<Wishes, Failure> {
     })
 }
 
-fn unread(error: postgres::Error) -> Failure {
-    error.failing("the schema cannot be read")
-}
-
 /// Reads what has to be known, and plans.
 pub(super) async fn planned(
     database: &mut Database,
     wishes: Wishes,
     options: &Options,
 ) -> Result<Plan, Failure> {
-    let own = database.tables(Scope::Own).await.map_err(unread)?;
+    let own = database.tables(Scope::Own).await.map_err(failures::unread)?;
     let own: BTreeSet<String> = own.into_keys().map(|(schema, _)| schema).collect();
-    let tables = database.tables(Scope::Managed).await.map_err(unread)?;
+    let tables = database.tables(Scope::Managed).await.map_err(failures::unread)?;
     let mut request = Request {
         own,
         wishes,
@@ -159,7 +155,7 @@ pub(super) async fn planned(
     for name in generate::plan::chosen(&tables, &request)? {
         let table = &tables[&name];
         let serial = serial(&tables, &name);
-        let there = database.rows_there(&table.qualified(), serial).await.map_err(unread)?;
+        let there = database.rows_there(&table.qualified(), serial).await.map_err(failures::unread)?;
         if there > 0 {
             request.present.insert(name, there);
         }
@@ -167,7 +163,7 @@ pub(super) async fn planned(
     let mut pools = generate::outside(&tables, &request)?;
     for pool in &mut pools {
         let table = format!("{}.{}", quote::name(&pool.table.0), quote::name(&pool.table.1));
-        pool.rows = database.first_rows(&table, &pool.columns, POOL).await.map_err(unread)?;
+        pool.rows = database.first_rows(&table, &pool.columns, POOL).await.map_err(failures::unread)?;
     }
     plan(&tables, &request, pools)
 }
@@ -263,7 +259,7 @@ pub(super) async fn fill_and(
     let (before, behind) = around(plan);
     database.begin().await.map_err(failed)?;
     for statement in &before {
-        database.statement(statement).await.map_err(failed)?;
+        database.run(statement).await.map_err(failed)?;
     }
     for (number, sheet) in plan.sheets.iter().enumerate() {
         let subject = format!("Table {}", sheet.qualified());
@@ -293,14 +289,14 @@ pub(super) async fn fill_and(
         failpoint!("generate:table");
     }
     for statement in &behind {
-        database.statement(statement).await.map_err(failed)?;
+        database.run(statement).await.map_err(failed)?;
     }
     if let Some((name, hash)) = record {
         database.record_seed(name, hash).await.map_err(failed)?;
     }
-    database.statement("COMMIT").await.map_err(failed)?;
+    database.run("COMMIT").await.map_err(failed)?;
     let names: Vec<String> = plan.sheets.iter().map(Sheet::qualified).collect();
-    database.statement(&format!("ANALYZE {}", names.join(", "))).await.map_err(failed)
+    database.run(format!("ANALYZE {}", names.join(", "))).await.map_err(failed)
 }
 
 /// Writes the same as SQL.

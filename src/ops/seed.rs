@@ -199,8 +199,8 @@ async fn empty(database: &mut Database, files: &[String]) -> Result<(), Failure>
     database.begin().await.map_err(lost)?;
     if !names.is_empty() {
         let truncate = format!("TRUNCATE {} RESTART IDENTITY CASCADE", names.join(", "));
-        database.statement(&truncate).await.map_err(lost)?;
+        database.run(truncate).await.map_err(lost)?;
     }
     database.forget_seeds(files).await.map_err(lost)?;
-    database.statement("COMMIT").await.map_err(lost)
+    database.run("COMMIT").await.map_err(lost)
 }

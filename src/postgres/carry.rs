@@ -1,15 +1,12 @@
 //! Rows from one database into another, masked on the way: `COPY … TO STDOUT` on one side, `COPY … FROM STDIN` on the
 //! other, and nothing but a buffer between them.
 
-use std::str::FromStr;
-
 use futures_util::TryStreamExt;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::mask::residual::Residual;
 use crate::mask::row::{Masker, Ragged};
-use crate::postgres::{Database, Error, Password, Target};
+use crate::postgres::{Database, Error};
 
 /// Bytes that are gathered before they are sent on.
 const TOGETHER: usize = 1 << 18;
@@ -25,80 +22,6 @@ pub struct Carried {
 
 /// Rows as text, as PostgreSQL writes each value; none for NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
-
-impl Target {
-    /// The address in a connection URI (PostgreSQL documentation, 34.1.1.2); none if it is not one.
-    #[must_use]
-    pub fn read(uri: &str) -> Option<Self> {
-        if !(uri.starts_with("postgresql://") || uri.starts_with("postgres://")) {
-            return None;
-        }
-        let options = PgConnectOptions::from_str(uri).ok()?;
-        // sqlx does not give the password back.
-        let login = uri.split_once("://")?.1.split('/').next()?;
-        let password = login.rsplit_once('@').and_then(|(login, _)| login.split_once(':'));
-        Some(Self {
-            host: options.get_host().to_owned(),
-            port: options.get_port(),
-            user: options.get_username().to_owned(),
-            password: Password::new(password.map(|(_, password)| unescaped(password)).unwrap_or_default()),
-            database: options.get_database().unwrap_or(options.get_username()).to_owned(),
-        })
-    }
-
-    /// Whether a URI asks for an encrypted connection, or leads off this machine without saying that it need not be
-    /// one (`sslmode`, PostgreSQL documentation, 34.19): this program speaks no TLS to databases.
-    #[must_use]
-    pub fn wants_encryption(uri: &str) -> bool {
-        let host = Self::read(uri).map(|target| target.host).unwrap_or_default();
-        let here = ["127.0.0.1", "localhost", "::1", "[::1]"].contains(&host.as_str());
-        let query = uri.split_once('?').map_or("", |(_, query)| query);
-        match query.split('&').find_map(|part| part.strip_prefix("sslmode=")) {
-            Some("disable" | "allow") => false,
-            Some("prefer") | None => !here,
-            Some(_) => true,
-        }
-    }
-
-    /// The same server, another database.
-    #[must_use]
-    pub fn with_database(&self, database: &str) -> Self {
-        Self { database: database.to_owned(), ..self.clone() }
-    }
-
-    /// The variables that libpq's programs find the password and the rest in.
-    #[must_use]
-    pub fn variables(&self) -> Vec<String> {
-        vec![
-            format!("PGHOST={}", self.host),
-            format!("PGPORT={}", self.port),
-            format!("PGUSER={}", self.user),
-            format!("PGPASSWORD={}", self.password.reveal()),
-            format!("PGDATABASE={}", self.database),
-        ]
-    }
-}
-
-/// What `%41` and the like mean (RFC 3986, 2.1).
-fn unescaped(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = bytes.get(at + 1..at + 3).and_then(|code| std::str::from_utf8(code).ok());
-        match (bytes[at], code.and_then(|code| u8::from_str_radix(code, 16).ok())) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
 
 impl Database {
     /// Runs SQL that this program made; names in it are quoted.
@@ -217,24 +140,5 @@ mod tests {
             lines(chunk.as_bytes(), &mut left, each).unwrap();
         }
         assert_eq!(seen, ["a\tb", "cd", "", "e", "f"]);
-    }
-
-    #[test]
-    fn addresses_are_read() {
-        let target = Target::read("postgres://ann:p%40ss@db.example.com:5433/shop?sslmode=disable").unwrap();
-        assert_eq!(
-            (target.host.as_str(), target.port, target.database.as_str()),
-            ("db.example.com", 5433, "shop")
-        );
-        assert_eq!(target.password.reveal(), "p@ss");
-        assert!(Target::read("main").is_none());
-        for (uri, wants) in [
-            ("postgres://a@127.0.0.1/b", false),
-            ("postgres://a@db.example.com/b", true),
-            ("postgres://a@db.example.com/b?sslmode=disable", false),
-            ("postgres://a@localhost/b?sslmode=require", true),
-        ] {
-            assert_eq!(Target::wants_encryption(uri), wants, "{uri}");
-        }
     }
 }

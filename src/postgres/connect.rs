@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::postgres::Error;
+use crate::postgres::{Encryption, Error};
 
 /// An open connection.
 pub struct Database {
@@ -71,6 +71,8 @@ pub struct Target {
     pub password: Password,
     /// The database.
     pub database: String,
+    /// How the way to it is kept from others.
+    pub encryption: Encryption,
 }
 
 /// A password, which no message shows.
@@ -101,16 +103,16 @@ impl Target {
     }
 
     fn options(&self) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
+        let options = PgConnectOptions::new_without_pgpass()
             .host(&self.host)
             .port(self.port)
             .username(&self.user)
             .password(&self.password.0)
             .database(&self.database)
-            .ssl_mode(PgSslMode::Disable)
             .application_name("devenv")
             // Statements are users' files; they may be large, and hold secrets.
-            .disable_statement_logging()
+            .disable_statement_logging();
+        self.encryption.apply(options)
     }
 }
 
@@ -128,6 +130,9 @@ pub async fn connect(target: &Target, patience: Duration) -> Result<Database, Er
         match timeout(left, PgConnection::connect_with(&options)).await {
             Ok(Ok(connection)) => return Ok(Database::new(connection)),
             Ok(Err(error)) if may_pass(&error) => last = Some(error),
+            Ok(Err(error)) if distrusts(&error) => {
+                return Err(Error::Distrusted { address: target.address(), source: error });
+            }
             Ok(Err(error)) => {
                 return Err(match Error::from(error) {
                     Error::Refused(source) => {
@@ -185,11 +190,21 @@ pub async fn checkpoint(target: &Target, patience: Duration) -> Result<(), Error
 /// Whether the same attempt may succeed a moment later.
 fn may_pass(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
+        sqlx::Error::Io(_) => !distrusts(error),
         // Starting up, shutting down, out of connections.
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P03" | "53300"))
         }
+        _ => false,
+    }
+}
+
+/// Whether it is about TLS: the server speaks none, or its certificate is not the one that is wanted. rustls says that
+/// of what it was sent by `InvalidData`.
+fn distrusts(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
 }

@@ -30,6 +30,14 @@ pub enum Error {
         /// What it said.
         source: Box<Refusal>,
     },
+    /// It answered, and not over TLS as it should.
+    #[error("no encrypted connection to the database at {address} can be trusted")]
+    Distrusted {
+        /// Host and port.
+        address: String,
+        /// Why.
+        source: sqlx::Error,
+    },
     /// It refused a statement.
     #[error(transparent)]
     Refused(Box<Refusal>),
@@ -89,7 +97,7 @@ impl Error {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) | Self::Denied { source: refusal, .. } => Some(refusal),
-            Self::Unreachable { .. } | Self::Lost(_) => None,
+            Self::Unreachable { .. } | Self::Distrusted { .. } | Self::Lost(_) => None,
         }
     }
 
@@ -97,7 +105,9 @@ impl Error {
     #[must_use]
     pub fn failing(self, what: impl Into<String>) -> Failure {
         let kind = match self {
-            Self::Unreachable { .. } | Self::Denied { .. } | Self::Lost(_) => Kind::Unreachable,
+            Self::Unreachable { .. } | Self::Denied { .. } | Self::Distrusted { .. } | Self::Lost(_) => {
+                Kind::Unreachable
+            }
             Self::Refused(_) => Kind::Data,
         };
         let mut failure = Failure::new(kind, what);

@@ -3,6 +3,7 @@
 use futures_util::TryStreamExt;
 use sqlx::Row;
 
+use crate::base::copy_text::escaped;
 use crate::postgres::script::record_seed;
 use crate::postgres::state::state;
 use crate::postgres::{Database, Error};
@@ -19,14 +20,7 @@ impl Database {
     pub async fn begin(&mut self) -> Result<(), Error> {
         self.learn_settings().await?;
         self.reset().await?;
-        self.statement("BEGIN").await
-    }
-
-    /// Runs statements that were made of names out of the catalogue.
-    pub async fn statement(&mut self, sql: &str) -> Result<(), Error> {
-        // Names are in quotes.
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut self.connection).await?;
-        Ok(())
+        self.run("BEGIN").await
     }
 
     /// Sends rows to `COPY … FROM STDIN`; `next` puts them into an empty buffer and says whether there are more.
@@ -65,8 +59,8 @@ impl Database {
         let mut rows = Vec::new();
         while let Some(row) = answers.try_next().await? {
             let values: Vec<Option<String>> = row.try_get(0)?;
-            let escaped: Values = values.into_iter().map(|it| it.map(|it| escape(&it))).collect();
-            rows.extend(escaped);
+            let row: Values = values.into_iter().map(|it| it.map(|it| escaped(&it))).collect();
+            rows.extend(row);
         }
         Ok(rows)
     }
@@ -100,8 +94,4 @@ impl Database {
             sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).fetch_one(&mut self.connection).await?;
         Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0))
     }
-}
-
-fn escape(text: &str) -> Vec<u8> {
-    text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r").into_bytes()
 }

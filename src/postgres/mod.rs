@@ -7,6 +7,7 @@
 //!
 //! What is recorded, and how, is what the Supabase CLI 3.1.0 records: both may work on one database in turn.
 
+mod address;
 mod carry;
 mod connect;
 mod error;
@@ -18,6 +19,7 @@ mod script;
 pub mod split;
 mod state;
 
+pub use address::{Encryption, Unread};
 pub use carry::{Carried, Rows, carry};
 pub use connect::{Database, Password, Target, checkpoint, connect};
 pub use error::{Error, Refusal};

@@ -2,37 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use devenv::base::Failure;
 use devenv::generate::{Plan, Pool, Request, Wish, Wishes, plan};
-use devenv::postgres::{Database, Password, Scope, Target, connect};
+use devenv::postgres::{Database, Scope};
 use devenv::schema::table::Table;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::postgres::{Server, runtime, server};
+use crate::postgres::{runtime, server, superuser};
 use crate::site::Site;
-
-async fn database(server: &Server, name: &str) -> Database {
-    let target = |database: &str| Target {
-        host: "127.0.0.1".to_owned(),
-        port: server.port,
-        user: "supabase_admin".to_owned(),
-        password: Password::new("postgres"),
-        database: database.to_owned(),
-    };
-    connect(&target("postgres"), Duration::from_mins(1)).await.unwrap();
-    let url =
-        format!("postgres://supabase_admin:postgres@127.0.0.1:{}/postgres?sslmode=disable", server.port);
-    let mut admin = PgConnection::connect(&url).await.unwrap();
-    let create = format!("create database generate_{name} template template0");
-    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
-    connect(&target(&format!("generate_{name}")), Duration::from_mins(1)).await.unwrap()
-}
+use crate::stacks::POSTGRES;
 
 async fn run(database: &mut Database, sql: &str) {
     let done = database.run_script(Path::new("test.sql"), sql).await;
@@ -101,7 +83,7 @@ create table kinds (kind mood primary key);
 fn tables_of_all_sorts_are_filled_without_an_error() {
     runtime().block_on(async {
         let server = server().await;
-        let mut database = database(&server, "shop").await;
+        let mut database = superuser(&server, "generate_shop").await;
         run(&mut database, SHOP).await;
         let plan = planned(&mut database, wishes(42, 1.0), &[]).await.unwrap();
         // For ever: a change of this number is a change of everybody's rows.
@@ -132,7 +114,7 @@ const DIGEST: &str = "44efc68492bac08abc5913e5da429c36ea03f65d8ed4bfcf8acec0d971
 fn what_cannot_be_filled_is_refused_before_the_first_row() {
     runtime().block_on(async {
         let server = server().await;
-        let mut database = database(&server, "refused").await;
+        let mut database = superuser(&server, "generate_refused").await;
         let cases = [
             ("create table t (a int check (a % 3 = 1))", "check `t_a_check`: it is not understood"),
             ("create table t (a text check (a ~ '^(x|y){7}z$'))", "no values are known for `a`"),
@@ -253,7 +235,7 @@ fn schema() -> impl Strategy<Value = String> {
 fn schemas_that_are_made_up_are_filled_without_an_error() {
     runtime().block_on(async {
         let server = server().await;
-        let mut database = database(&server, "random").await;
+        let mut database = superuser(&server, "generate_random").await;
         let config = Config::default();
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
         let mut filled = 0;
@@ -312,7 +294,7 @@ fn real_schemas_are_filled_without_an_error() {
             ("pagila", "pagila/schema.sql"),
         ] {
             let Ok(sql) = std::fs::read_to_string(folder.path().join(file)) else { continue };
-            let mut database = database(&server, name).await;
+            let mut database = superuser(&server, &format!("generate_{name}")).await;
             let statements =
                 sql.lines().filter(|line| !line.starts_with('\\')).collect::<Vec<_>>().join("\n");
             if let Err(failure) = database.run_script(Path::new(file), &statements).await {
@@ -335,21 +317,15 @@ fn real_schemas_are_filled_without_an_error() {
     });
 }
 
-const STACK: &str = "services:
-  db:
-    image: devenv.local/supabase/postgres:17
-    environment: {POSTGRES_PASSWORD: postgres, PGDATA: /var/lib/postgresql/data}
-    ports: ['127.0.0.1::5432']
-    volumes: ['data:/var/lib/postgresql/data']
-    stop_signal: SIGINT
-    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
-volumes: {data: {}}
-x-devenv: {generate: {seed: 9, tables: {orders: {rows: 300, columns: {status: [paid]}}}}}
-";
+fn stack() -> String {
+    format!(
+        "{POSTGRES}x-devenv: {{generate: {{seed: 9, tables: {{orders: {{rows: 300, columns: {{status: [paid]}}}}}}}}}}\n"
+    )
+}
 
 #[test]
 fn rows_are_generated_as_a_user_asks_for_them() {
-    let site = Site::pooled("generate", STACK);
+    let site = Site::pooled("generate", &stack());
     site.ok("up");
     let sql = "create table users (id serial primary key, email text unique); create table orders (id serial primary key, \
                user_id int not null references users, status text not null)";
@@ -383,7 +359,7 @@ fn rows_are_generated_as_a_user_asks_for_them() {
 
 #[test]
 fn sets_of_seeds_are_loaded_once_and_whole() {
-    let site = Site::pooled("seeds", STACK);
+    let site = Site::pooled("seeds", &stack());
     site.ok("up");
     let asked =
         |query: &str| site.run_args(&["db", "psql", "--", "-At", "-c", query]).exits(0).out.trim().to_owned();
@@ -426,7 +402,7 @@ fn sets_of_seeds_are_loaded_once_and_whole() {
     assert_eq!(asked("select count(*) from orders"), "1");
     site.ok(&format!("db snapshot restore {}", done["snapshot"].as_str().unwrap()));
     asked("truncate orders restart identity");
-    site.compose(&STACK.replace("generate:", "seeds: {more: seeds/more.yaml}, generate:"));
+    site.compose(&stack().replace("generate:", "seeds: {more: seeds/more.yaml}, generate:"));
     site.ok("db seed more").says(&["loaded 1 file"]);
     site.ok("db seed more").says(&["nothing to do"]);
     assert_eq!(asked("select count(*), count(distinct user_id) > 0 from orders"), "5|t");

@@ -9,17 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::site::Site;
-
-const STACK: &str = "services:
-  db:
-    image: devenv.local/supabase/postgres:17
-    environment: {POSTGRES_PASSWORD: pw, PGDATA: /var/lib/postgresql/data}
-    ports: ['127.0.0.1::5432']
-    volumes: ['data:/var/lib/postgresql/data']
-    stop_signal: SIGINT
-    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
-volumes: {data: {}}
-";
+use crate::stacks::POSTGRES;
 
 fn corpus() -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -40,7 +30,7 @@ fn real_schemas_with_a_known_truth() {
         println!("skipped: there is no shared/corpus/pii beside the project");
         return;
     };
-    let site = Site::up("maskcorpus", STACK);
+    let site = Site::up("maskcorpus", POSTGRES);
     let folder = tempfile::tempdir().unwrap();
     let unpacked =
         Command::new("tar").arg("xJf").arg(corpus.join("open.tar.xz")).current_dir(folder.path()).status();

@@ -3,18 +3,11 @@
 use std::fs;
 
 use crate::site::{Run, Site};
+use crate::stacks::POSTGRES;
 
-const STACK: &str = "services:
-  db:
-    image: devenv.local/supabase/postgres:17
-    environment: {POSTGRES_PASSWORD: postgres, PGDATA: /var/lib/postgresql/data}
-    ports: ['127.0.0.1::5432']
-    volumes: ['data:/var/lib/postgresql/data']
-    stop_signal: SIGINT
-    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
-volumes: {data: {}}
-x-devenv: {migrations: db/migrations, merge: {tables: [kinds]}}
-";
+fn stack() -> String {
+    format!("{POSTGRES}x-devenv: {{migrations: db/migrations, merge: {{tables: [kinds]}}}}\n")
+}
 
 impl Site {
     fn migration(&self, version: u32, name: &str, sql: &str, rollback: Option<&str>) {
@@ -39,7 +32,7 @@ impl Site {
 }
 
 fn site(test: &str) -> Site {
-    let site = Site::pooled(test, STACK);
+    let site = Site::pooled(test, &stack());
     site.ok("up");
     site
 }
@@ -265,7 +258,7 @@ fn branches_compared_and_put_together() {
 fn the_supabase_cli_and_devenv_take_turns() {
     let site = site("turns");
     site.file("supabase/config.toml", "project_id = \"turns\"\n[db]\nmajor_version = 17\n");
-    site.compose(&STACK.replace("migrations: db/migrations, ", ""));
+    site.compose(&stack().replace("migrations: db/migrations, ", ""));
     let url = format!("--remote={}?sslmode=disable", site.ok("db url").out.trim());
     let cli = |words: &str| {
         let mut command = site.program(crate::interop::peer("supabase", "3.1.0"));

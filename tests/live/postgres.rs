@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use devenv::base::{Event, Events, Failure, Kind};
 use devenv::postgres::{
-    Changed, Error, Migration, Password, Prepare, Prepared, Seed, Target, connect, prepare, state,
+    Changed, Database, Encryption, Error, Migration, Password, Prepare, Prepared, Seed, Target, connect,
+    prepare, state,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use testcontainers::core::{ExecCommand, IntoContainerPort};
@@ -20,6 +21,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::runtime::Runtime;
 
 const IMAGE: (&str, &str) = ("devenv.local/supabase/postgres", "17");
+const SUPERUSER: &str = "supabase_admin";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One server for all tests that run at the same time; removed when the last of them ends.
@@ -53,6 +55,23 @@ pub(crate) async fn server() -> Arc<Server> {
     server
 }
 
+/// A connection of the server's superuser, for what tests do beside the program.
+pub(crate) async fn administrator(server: &Server) -> PgConnection {
+    connect(&Target { user: SUPERUSER.to_owned(), ..target(server.port, "postgres") }, PATIENCE)
+        .await
+        .unwrap();
+    let url = format!("postgres://{SUPERUSER}:postgres@127.0.0.1:{}/postgres?sslmode=disable", server.port);
+    PgConnection::connect(&url).await.unwrap()
+}
+
+/// A new database, as its server's superuser, who makes all kinds of objects.
+pub(crate) async fn superuser(server: &Server, database: &str) -> Database {
+    let create = format!("create database {database} template template0");
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut administrator(server).await).await.unwrap();
+    let target = Target { user: SUPERUSER.to_owned(), ..target(server.port, database) };
+    connect(&target, PATIENCE).await.unwrap()
+}
+
 fn target(port: u16, database: &str) -> Target {
     Target {
         host: "127.0.0.1".to_owned(),
@@ -60,6 +79,7 @@ fn target(port: u16, database: &str) -> Target {
         user: "postgres".to_owned(),
         password: Password::new("postgres"),
         database: database.to_owned(),
+        encryption: Encryption::None,
     }
 }
 

@@ -2,17 +2,13 @@
 //! the other, to the last property, whatever they hold.
 
 use std::path::Path;
-use std::time::Duration;
 
-use devenv::postgres::{Database, Password, Scope, Target, connect};
+use devenv::postgres::{Database, Scope};
 use devenv::schema::{Model, Prefer, diff, merge, script};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::postgres::{Server, runtime, server};
-
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::postgres::{Server, administrator, runtime, server, superuser};
 
 /// Two databases that a test fills and compares, and one to try in. A superuser makes all kinds of objects. Logging in
 /// takes longer than most of what is done here, so it is done once.
@@ -23,26 +19,13 @@ struct Bench {
 }
 
 async fn bench(server: &Server, name: &str) -> Bench {
-    let target = |database: &str| Target {
-        host: "127.0.0.1".to_owned(),
-        port: server.port,
-        user: "supabase_admin".to_owned(),
-        password: Password::new("postgres"),
-        database: database.to_owned(),
-    };
-    let mut databases = Vec::new();
-    connect(&target("postgres"), PATIENCE).await.unwrap();
-    let url =
-        format!("postgres://supabase_admin:postgres@127.0.0.1:{}/postgres?sslmode=disable", server.port);
-    let mut admin = PgConnection::connect(&url).await.unwrap();
+    let mut admin = administrator(server).await;
     let roles = "do $$ begin create role dvt_reader; exception when duplicate_object or unique_violation then null; end $$;
         do $$ begin create role dvt_owner; exception when duplicate_object or unique_violation then null; end $$;";
     sqlx::raw_sql(roles).execute(&mut admin).await.unwrap();
+    let mut databases = Vec::new();
     for suffix in ["a", "b", "t"] {
-        let database = format!("schema_{name}_{suffix}");
-        let create = format!("create database {database} template template0");
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
-        databases.push(connect(&target(&database), PATIENCE).await.unwrap());
+        databases.push(superuser(server, &format!("schema_{name}_{suffix}")).await);
     }
     let [a, b, try_out] = databases.try_into().unwrap_or_else(|_| panic!());
     Bench { a, b, try_out }

@@ -11,7 +11,7 @@ use crate::base::{Event, Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::engine::Deployment;
 use crate::engine::own::Own;
-use crate::lineage::{Branch, Changes, Record, State};
+use crate::lineage::{Branch, Changes, Record};
 use crate::ops::pool::program_image;
 use crate::ops::{failures, up};
 use crate::plan::data::Why;
@@ -256,23 +256,7 @@ fn first_branch(branches: &Branches<'_>, taken: Option<&str>) -> Result<Branch, 
     let free = |name: &&str| taken != Some(*name) && branches.lineage.free_branch_name(name).is_ok();
     let name = FIRST.iter().find(|name| free(name)).map_or(branches.environment.as_str(), |name| *name);
     branches.lineage.free_branch_name(name).map_err(failures::lineage)?;
-    let id = new_id()?;
-    Ok(Branch {
-        data: id.clone(),
-        id,
-        project: branches.project.id.clone(),
-        name: name.to_owned(),
-        volumes: Vec::new(),
-        parent: None,
-        fork: None,
-        sequence: 0,
-        created: now(),
-        used: now(),
-        expires: None,
-        protected: false,
-        fast: false,
-        state: State::Ready,
-    })
+    Ok(Branch::new(new_id()?, &branches.project, name, now()))
 }
 
 /// The containers that have any of the volumes mounted; one of another project is in the way.

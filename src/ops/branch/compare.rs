@@ -7,7 +7,7 @@ use crate::lineage::Point;
 use crate::ops::branch::{Branches, url};
 use crate::ops::migrate::trial::{self, Trial};
 use crate::ops::{Context, failures};
-use crate::postgres::{self, Database, Scope};
+use crate::postgres::{Database, Scope};
 use crate::schema::rows::{self, Change, Rows, Shape};
 use crate::schema::table::{Table, Tables};
 use crate::schema::{Step, diff};
@@ -69,10 +69,6 @@ impl Opened {
     }
 }
 
-pub(in crate::ops) fn unread(error: postgres::Error) -> Failure {
-    error.failing("the schema cannot be read")
-}
-
 fn names(branches: &Branches<'_>, a: &str, b: Option<&str>) -> Result<[String; 2], Failure> {
     let b = match b {
         Some(b) => b.to_owned(),
@@ -94,7 +90,7 @@ pub async fn schema(
     let mut models = Vec::new();
     for name in &names {
         let mut opened = Opened::open(&mut branches, name).await?;
-        let model = opened.database.schema(scope).await.map_err(unread);
+        let model = opened.database.schema(scope).await.map_err(failures::unread);
         models.push(opened.close(&mut branches, model).await?);
     }
     let mut beyond: Vec<String> = models.iter().flat_map(|model| model.beyond.clone()).collect();
@@ -141,7 +137,7 @@ pub(in crate::ops) async fn rows_of(
     tables: &[String],
     key: &[String],
 ) -> Result<Vec<(String, (Shape, Rows))>, Failure> {
-    let known = database.tables(Scope::Managed).await.map_err(unread)?;
+    let known = database.tables(Scope::Managed).await.map_err(failures::unread)?;
     let mut all = Vec::new();
     for name in tables {
         let table = find(&known, name)?;

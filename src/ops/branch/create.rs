@@ -88,20 +88,12 @@ pub(in crate::ops) async fn make(
     let sequence = intent.sequences().start;
     failpoint!("branch:create:begun");
     let mut branch = Branch {
-        id: id.clone(),
-        project: branches.project.id.clone(),
-        name: options.name.clone(),
-        data: id.clone(),
         volumes: source.volumes.clone(),
         parent: source.parent.clone(),
-        fork: None,
         sequence,
-        created,
-        used: created,
         expires: options.ttl.map(|ttl| created + ttl),
-        protected: false,
         fast: options.fast,
-        state: State::Ready,
+        ..Branch::new(id.clone(), &branches.project, &options.name, created)
     };
     let mut changes = Changes::default();
     let work = async {

@@ -7,14 +7,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::compare::{Opened, rows_of, unread};
+use super::compare::{Opened, rows_of};
 use super::{Branches, failpoint, now, url};
 use crate::base::shell::argument;
 use crate::base::{Failure, Kind};
 use crate::lineage::{Branch, Snapshot};
-use crate::ops::Context;
 use crate::ops::migrate::trial::{self, Trial};
 use crate::ops::migrate::{self, Files, apply};
+use crate::ops::{Context, failures};
 use crate::postgres::{Database, History, Migration, Scope};
 use crate::schema::rows::{self, Change, Rows, Shape};
 use crate::schema::{Conflict, Model, Prefer, Step, diff, merge, script};
@@ -107,8 +107,8 @@ impl Side {
         let mut opened = Opened::open(branches, named).await?;
         let database = &mut opened.database;
         let read = async {
-            let model = database.schema(Scope::Own).await.map_err(unread)?;
-            let history = database.history().await.map_err(unread)?;
+            let model = database.schema(Scope::Own).await.map_err(failures::unread)?;
+            let history = database.history().await.map_err(failures::unread)?;
             // A table that is new on one side is in no other's rows.
             let has = |table: &&String| {
                 let (schema, name) = table.split_once('.').unwrap_or(("public", table));
@@ -204,7 +204,7 @@ pub async fn run(context: &Context, options: &Options) -> Result<Plan, Failure> 
         let steps = if missing.is_empty() {
             std::mem::take(&mut plan.steps)
         } else {
-            diff(&database.schema(Scope::Own).await.map_err(unread)?, &merged.model)
+            diff(&database.schema(Scope::Own).await.map_err(failures::unread)?, &merged.model)
         };
         plan.steps = steps;
         if options.until != Until::Plan {

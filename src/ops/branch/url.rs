@@ -12,7 +12,7 @@ use crate::ops::database::percent;
 use crate::ops::run::{self, Terminal};
 use crate::ops::{Context, Subject, failures};
 use crate::plan::observed::Container;
-use crate::postgres::{self, Password, Target};
+use crate::postgres::{self, Encryption, Password, Target};
 
 /// A PostgreSQL server of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,7 @@ impl Address {
             user: self.server.user.clone(),
             password: Password::new(&self.server.password),
             database: self.server.database.clone(),
+            encryption: Encryption::None,
         }
     }
 }

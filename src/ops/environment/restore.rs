@@ -184,22 +184,10 @@ async fn bring(
     // What recovers from a branch that was cut off takes this away too.
     let intent = branches.begin("branch create", detail).await?;
     failpoint!("env:restore:begun");
-    let created = now();
     let branch = Branch {
-        data: id.clone(),
-        id: id.clone(),
-        project: branches.project.id.clone(),
-        name,
         volumes: found.manifest.volumes.clone(),
-        parent: None,
-        fork: None,
         sequence: intent.sequences().start,
-        created,
-        used: created,
-        expires: None,
-        protected: false,
-        fast: false,
-        state: State::Ready,
+        ..Branch::new(id.clone(), &branches.project, &name, now())
     };
     let work = async {
         let manifest = branches.manifest(Record::Branch(branch.clone()));

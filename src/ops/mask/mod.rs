@@ -15,8 +15,8 @@ use crate::base::{Failure, Kind, Place};
 use crate::mask::plan::{Problem, What};
 use crate::mask::policy::{self, Decision, Policy};
 use crate::mask::scan::{self, Finding, Samples};
-use crate::mask::{Key, Plan, Table, shape, table};
-use crate::postgres::{self, Database, Scope, Target};
+use crate::mask::{Key, Plan, Table, shape, table, trial};
+use crate::postgres::{self, Database, Scope, Target, Unread};
 use crate::schema::quote;
 
 /// How long a database may take to answer.
@@ -78,19 +78,16 @@ pub async fn find(context: &Context, from: Option<&str>) -> Result<Source, Failu
         None => from.filter(|from| from.contains("://")).map(str::to_owned),
     };
     if let Some(address) = address {
-        let Some(target) = Target::read(&address) else {
-            return Err(Failure::new(Kind::Usage, "the address of the database is not understood")
-                .hint("write postgresql://user:password@host:port/name"));
-        };
+        let target = Target::read(&address).map_err(|unread| {
+            let failure = Failure::new(Kind::Usage, unread.to_string());
+            match unread {
+                Unread::Form => failure.hint("write postgresql://user:password@host:port/name"),
+                Unread::Mode(_) => failure
+                    .hint("there are disable, require, verify-ca and verify-full; far servers get require"),
+                Unread::Parameter(_) => failure.hint("log in with a password, or open a tunnel with ssh"),
+            }
+        })?;
         let name = format!("{}:{}/{}", target.host, target.port, target.database);
-        if Target::wants_encryption(&address) {
-            return Err(Failure::new(
-                Kind::Unreachable,
-                format!("{name} is to be reached over TLS, which this devenv does not speak to databases"),
-            )
-            .hint("open a tunnel, such as `ssh -L 5433:localhost:5432 HOST`, and name its end here")
-            .hint("on a network that nobody listens on, `?sslmode=disable` goes without"));
-        }
         return Ok(Source { name, target, container: None });
     }
     let address = url::url(context, from, false).await?;
@@ -101,12 +98,20 @@ pub async fn find(context: &Context, from: Option<&str>) -> Result<Source, Failu
 /// Connects.
 pub async fn connect(place: &Source) -> Result<Database, Failure> {
     postgres::connect(&place.target, PATIENCE).await.map_err(|error| {
-        let denied = matches!(error, postgres::Error::Denied { .. });
+        let hint = match &error {
+            postgres::Error::Denied { .. } => {
+                Some("the address needs a user and a password that the server takes")
+            }
+            postgres::Error::Distrusted { .. } => Some(
+                "`sslrootcert=FILE` in the address names the certificate to trust; `sslmode=require` encrypts to \
+                 whoever answers, and `sslmode=disable` goes in the clear",
+            ),
+            _ => None,
+        };
         let failure = error.failing(format!("{} cannot be read", place.name));
-        if denied {
-            failure.hint("the address needs a user and a password that the server takes")
-        } else {
-            failure
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
     })
 }
@@ -332,8 +337,42 @@ pub async fn check(context: &Context, options: &Options, key: &Key) -> Result<Ch
     let place = find(context, options.from.as_deref()).await?;
     let mut database = connect(&place).await?;
     let tables = tables(&mut database).await?;
-    let plan = crate::mask::plan(&tables, &read.policy, key);
+    let mut plan = crate::mask::plan(&tables, &read.policy, key);
+    if let Ok(made) = &plan {
+        let problems = tried(&mut database, &tables, made).await?;
+        if !problems.is_empty() {
+            plan = Err(problems);
+        }
+    }
     Ok(Checked { tables, read, plan })
+}
+
+/// Tries what rules make against the checks and domains of a database's columns, without a row of it.
+pub(in crate::ops) async fn tried(
+    database: &mut Database,
+    tables: &[Table],
+    plan: &Plan,
+) -> Result<Vec<Problem>, Failure> {
+    let failed = |error| discreet(error, "the rules cannot be tried");
+    database.run("SET default_transaction_read_only = on; SET search_path = ''").await.map_err(failed)?;
+    let mut problems = Vec::new();
+    for trial in trial::trials(tables, plan) {
+        match database.one(trial.sql.as_str()).await {
+            Ok(None) => {}
+            Ok(Some(refused)) => problems.push(trial.problem(Some(&refused))),
+            // A domain says so itself (SQLSTATE classes 22, data exception, and 23, integrity constraint violation).
+            Err(postgres::Error::Refused(refusal))
+                if refusal.code.starts_with("22") || refusal.code.starts_with("23") =>
+            {
+                problems.push(trial.problem(None));
+            }
+            // Who may read the rows may not call every function of a check; the copy itself holds to it all the same.
+            Err(postgres::Error::Refused(refusal)) => tracing::debug!(%refusal, "not tried"),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    database.run("RESET default_transaction_read_only; RESET search_path").await.map_err(failed)?;
+    Ok(problems)
 }
 
 /// Problems of a policy as one failure that lists them all, each with its place in the file.

@@ -6,8 +6,8 @@ use super::trial::{self, Trial};
 use super::verify::from_empty;
 use super::{Files, open, read, stand, target, write};
 use crate::base::{Failure, Kind};
-use crate::ops::Context;
 use crate::ops::branch::{Branches, failpoint, now};
+use crate::ops::{Context, failures};
 use crate::postgres::{self, Database, Scope};
 use crate::schema::{Model, Step, diff, script};
 use crate::supabase::history;
@@ -28,13 +28,12 @@ pub async fn drift(context: &Context, name: Option<&str>, scope: Scope) -> Resul
     let quiet = trial::muted(context);
     let mut branches = Branches::change(&quiet).await?;
     let files = Files::of(context, &branches.subject)?;
-    let lost = |error: postgres::Error| error.failing("the schema cannot be read");
-    let here = open(&target(&branches).await?).await?.schema(scope).await.map_err(lost)?;
+    let here = open(&target(&branches).await?).await?.schema(scope).await.map_err(failures::unread)?;
     let trial = Trial::begin(&mut branches, None).await?;
     let came = async {
         let mut database = trial.open().await?;
         from_empty(context, &files, &mut database, None, false).await?;
-        let made = database.schema(scope).await.map_err(lost)?;
+        let made = database.schema(scope).await.map_err(failures::unread)?;
         let steps = diff(&made, &here);
         prove(&mut database, &steps, &here, scope).await?;
         Ok(steps)
