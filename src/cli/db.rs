@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::backup::{self, Backups, Dump};
 use super::copy::Copy;
 use super::generate::{Generate, Seed};
 use super::mask::Mask;
@@ -37,6 +38,9 @@ enum DbCommand {
     Psql(Psql),
     Mask(Mask),
     Copy(Copy),
+    Dump(Dump),
+    Restore(backup::Restore),
+    Backup(Backups),
 }
 
 impl Db {
@@ -51,6 +55,9 @@ impl Db {
             DbCommand::Psql(psql) => psql.run(context).await,
             DbCommand::Mask(mask) => mask.run(context, ui).await,
             DbCommand::Copy(copy) => copy.run(context, ui).await,
+            DbCommand::Dump(dump) => dump.run(context, ui).await,
+            DbCommand::Restore(restore) => restore.run(context, ui).await,
+            DbCommand::Backup(backup) => backup.run(context, ui).await,
         }
     }
 }

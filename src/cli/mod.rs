@@ -1,6 +1,7 @@
 //! Listens: what was typed becomes the options of an operation. The only room that knows clap, and the
 //! environment is handed to it by `main`.
 
+mod backup;
 mod copy;
 mod crash;
 mod db;

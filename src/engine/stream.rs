@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::Engine;
 use super::error::{Doing, Error};
@@ -144,6 +144,37 @@ impl Engine {
             each(piece?);
         }
         self.exit_code(&attached.what).await
+    }
+
+    /// The same, with something to read; a command that ends before it has read all of it is no error.
+    pub async fn run_fed(
+        &self,
+        container: &str,
+        command: &Command,
+        input: impl AsyncRead + Send,
+        mut each: impl FnMut(Piece) + Send,
+    ) -> Result<i64, Error> {
+        let command = Command { stdin: true, ..command.clone() };
+        let Some(attached) = self.exec(container, &command).await? else { return Ok(0) };
+        let Attached { mut output, input: mut to, what } = attached;
+        let feed = async {
+            let mut input = std::pin::pin!(tokio::io::BufReader::with_capacity(1 << 18, input));
+            if tokio::io::copy_buf(&mut input, &mut to).await.is_ok() {
+                let _ = to.shutdown().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let read = async {
+            while let Some(piece) = output.next().await {
+                each(piece?);
+            }
+            Ok::<(), Error>(())
+        };
+        tokio::select! {
+            ended = read => ended?,
+            () = feed => {}
+        }
+        self.exit_code(&what).await
     }
 
     /// Attaches to a container that has not been started yet, so that nothing it says is missed.

@@ -9,6 +9,7 @@ pub mod difference;
 pub mod due;
 pub mod error;
 pub mod find;
+pub mod keep;
 pub mod names;
 pub mod rebuild;
 pub mod sweep;

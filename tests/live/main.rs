@@ -10,6 +10,7 @@
 
 mod archive;
 mod attributes;
+mod backup;
 mod bad_input;
 mod branch;
 #[cfg(feature = "failpoints")]

@@ -6,6 +6,7 @@
 //! and takes back what is not ([`recover`]).
 
 pub mod adopt;
+pub mod backup;
 pub mod beside;
 pub mod bind;
 pub mod capture;
@@ -13,11 +14,13 @@ pub mod compare;
 pub mod copy;
 pub mod create;
 pub mod delete;
+pub mod dump;
 pub mod identity;
 pub mod list;
 pub mod merge;
 pub mod recover;
 pub mod reset;
+pub mod restore;
 pub mod snapshot;
 pub mod state;
 pub mod sweep;

@@ -6,19 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 
-use super::made::Made;
+use super::made::{Made, Served};
 use super::schema::{Dumper, harmless};
-use super::server::{empty, roles, sequences, superuser, views};
+use super::server::{roles, sequences, views};
 use super::{Masking, PATIENCE};
 use crate::base::{Event, Failure, Kind};
 use crate::lineage::Attestation;
 use crate::mask::subset::{self, Narrowed};
 use crate::mask::{Masked, Plan, Table};
-use crate::ops::branch::url::{self, Server};
 use crate::ops::branch::{Branches, failpoint};
 use crate::ops::mask::verify::Verified;
 use crate::ops::mask::{self, Source, discreet, list, verify};
-use crate::ops::up;
 use crate::postgres::{self, Database, Target, carry};
 use crate::schema::quote;
 
@@ -36,7 +34,6 @@ pub(super) struct Work<'a> {
     pub(super) branches: &'a Branches<'a>,
     pub(super) made: &'a Made,
     pub(super) source: &'a Source,
-    pub(super) server: &'a Server,
     pub(super) tables: &'a [Table],
     /// How the rows of each are asked for, where not all of them are wanted.
     pub(super) narrowed: &'a [Option<Narrowed>],
@@ -57,23 +54,14 @@ impl Work<'_> {
     ) -> Result<Done, Failure> {
         let engine = &self.branches.engine;
         self.tell("starting an empty server");
-        let services = std::slice::from_ref(&self.server.service);
-        let apart = &self.made.apart;
-        up::start_again(&apart.context, engine, &apart.subject, services, &self.made.bindings).await?;
-        failpoint!("db:copy:started");
-        let address = url::in_environment(self.branches, &self.made.environment).await?.ok_or_else(|| {
-            Failure::new(Kind::Unhealthy, "the new server does not answer")
-                .hint("`devenv doctor` may know why")
-        })?;
-        let target = superuser(&address.target()).await?;
-        empty(&target, &address.server.user).await?;
+        let Served { target, container, .. } = self.made.serve(self.branches).await?;
         // One instant of the source for the schema and for every table.
         let failed = |error| discreet(error, format!("{} cannot be read", self.source.name));
         source.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(failed)?;
         let instant = source.one("SELECT pg_catalog.pg_export_snapshot()").await.map_err(failed)?;
         let instant = instant.unwrap_or_default();
         self.tell("copying the schema");
-        let dumper = Dumper { engine, work: self, target: &address.container, instant: &instant };
+        let dumper = Dumper { engine, work: self, target: &container, instant: &instant };
         let (before, after) = tokio::join!(dumper.section("pre-data"), dumper.section("post-data"));
         let (before, after) = (harmless(&before?), harmless(&after?));
         let mut database =

@@ -5,31 +5,58 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::Options;
-use super::carry::Done;
-use crate::base::Failure;
+use super::server::{empty, superuser};
+use crate::base::{Failure, Kind};
 use crate::catalogue::IntentId;
 use crate::engine::Bindings;
-use crate::lineage::{Act, Audit, Branch, Changes, Reason, Record, Snapshot, Sort, State};
+use crate::lineage::{Act, Attestation, Audit, Branch, Changes, Reason, Record, Snapshot, Sort, State};
 use crate::ops::branch::beside::{self, Apart};
 use crate::ops::branch::capture::Capture;
-use crate::ops::branch::{Branches, failpoint, new_id, now};
-use crate::ops::mask::Source;
+use crate::ops::branch::{Branches, failpoint, new_id, now, url};
+use crate::ops::up;
+use crate::postgres::Target;
 use crate::storage::protocol::Ask;
 
 /// What is being made: data of the pool that no record names yet, and the environment in which its server runs.
-pub(super) struct Made {
+pub(in crate::ops::branch) struct Made {
     intent: IntentId,
-    pub(super) branch: Branch,
+    pub(in crate::ops::branch) branch: Branch,
     snapshot: String,
-    pub(super) environment: String,
-    pub(super) apart: Apart,
-    pub(super) bindings: Bindings,
+    environment: String,
+    apart: Apart,
+    bindings: Bindings,
+}
+
+/// The server of what is being made.
+pub(in crate::ops::branch) struct Served {
+    /// Its empty database, as who may make everything in it.
+    pub(in crate::ops::branch) target: Target,
+    /// Its container.
+    pub(in crate::ops::branch) container: String,
+    /// Its port in there.
+    pub(in crate::ops::branch) port: u16,
+}
+
+/// What is said of what was made.
+pub(in crate::ops::branch) struct Told {
+    /// How it came about, in the name of the snapshot that it begins as.
+    pub(in crate::ops::branch) word: &'static str,
+    /// The snapshot's message.
+    pub(in crate::ops::branch) message: String,
+    /// How it was masked, if it was.
+    pub(in crate::ops::branch) attestation: Option<Attestation>,
+    /// Why it is in the audit, if it is.
+    pub(in crate::ops::branch) audit: Option<String>,
+    /// Although the pool is nearly full.
+    pub(in crate::ops::branch) force: bool,
 }
 
 impl Made {
     /// Writes down what is about to be made, and makes its empty data.
-    pub(super) async fn begin(branches: &mut Branches<'_>, name: &str) -> Result<Self, Failure> {
+    pub(in crate::ops::branch) async fn begin(
+        branches: &mut Branches<'_>,
+        name: &str,
+    ) -> Result<Self, Failure> {
         let (id, snapshot) = (new_id()?, new_id()?);
         let environment = beside::named(branches.base(), &format!("copy-{}", &id[..8]));
         let detail = json!({ "branch": id, "snapshot": snapshot, "copying": environment });
@@ -62,20 +89,35 @@ impl Made {
         }
     }
 
-    pub(super) async fn take_back(&self, branches: &mut Branches<'_>) -> Result<(), Failure> {
+    pub(in crate::ops::branch) async fn take_back(&self, branches: &mut Branches<'_>) -> Result<(), Failure> {
         forget(branches, &self.environment).await?;
         branches.take_back(self.intent, &[self.branch.id.clone(), self.snapshot.clone()]).await
     }
 
+    /// Starts its server, with an empty database.
+    pub(in crate::ops::branch) async fn serve(&self, branches: &Branches<'_>) -> Result<Served, Failure> {
+        let engine = &branches.engine;
+        let server = url::databases(&branches.subject).into_iter().next().ok_or_else(|| {
+            Failure::new(Kind::Failed, "this project has no PostgreSQL server that devenv knows")
+        })?;
+        let services = std::slice::from_ref(&server.service);
+        up::start_again(&self.apart.context, engine, &self.apart.subject, services, &self.bindings).await?;
+        failpoint!("db:copy:started");
+        let address = url::in_environment(branches, &self.environment).await?.ok_or_else(|| {
+            Failure::new(Kind::Unhealthy, "the new server does not answer")
+                .hint("`devenv doctor` may know why")
+        })?;
+        let target = superuser(&address.target()).await?;
+        empty(&target, &server.user).await?;
+        Ok(Served { target, container: address.container, port: server.port })
+    }
+
     /// Freezes what was made, and makes it known.
-    pub(super) async fn commit(
+    pub(in crate::ops::branch) async fn commit(
         mut self,
         branches: &mut Branches<'_>,
-        done: Done,
-        source: &Source,
-        options: &Options,
-    ) -> Result<(Snapshot, u64), Failure> {
-        let rows = done.rows;
+        told: Told,
+    ) -> Result<(Branch, Snapshot), Failure> {
         let frozen = async {
             failpoint!("db:copy:carried");
             forget(branches, &self.environment).await?;
@@ -84,25 +126,21 @@ impl Made {
                 id: self.snapshot.clone(),
                 project: self.branch.project.clone(),
                 branch: self.branch.id.clone(),
-                name: format!("{}-copied-{}", self.branch.name, self.branch.sequence + 1),
-                message: format!(
-                    "copied from {}{}",
-                    source.name,
-                    if options.subset.is_empty() { "" } else { ", a part" }
-                ),
+                name: format!("{}-{}-{}", self.branch.name, told.word, self.branch.sequence + 1),
+                message: told.message.clone(),
                 reason: Reason::Asked,
                 volumes: self.branch.volumes.clone(),
                 sequence: self.branch.sequence + 1,
                 created: now(),
                 expires: None,
-                attestation: done.attestation,
+                attestation: told.attestation.clone(),
                 state: State::Ready,
             };
             let what = Capture {
                 from: self.branch.data.clone(),
                 to: snapshot.id.clone(),
                 frozen: true,
-                force: options.force,
+                force: told.force,
                 manifest: branches.manifest(Record::Snapshot(snapshot.clone())),
             };
             branches.copy(what).await?;
@@ -125,7 +163,7 @@ impl Made {
             put_snapshots: vec![snapshot.clone()],
             ..Changes::default()
         };
-        if !options.masked && !options.schema_only {
+        if let Some(why) = told.audit {
             changes.audit.push(Audit {
                 at: now(),
                 project: self.branch.project.clone(),
@@ -133,13 +171,13 @@ impl Made {
                 id: self.branch.id.clone(),
                 name: self.branch.name.clone(),
                 act: Act::Copy,
-                why: format!("raw data of {}, confirmed by {}", source.name, branches.context.user()),
+                why,
                 command: branches.context.command_line.clone(),
             });
         }
         branches.finish(self.intent, &changes).await?;
         failpoint!("db:copy:committed");
-        Ok((snapshot, rows))
+        Ok((self.branch, snapshot))
     }
 }
 

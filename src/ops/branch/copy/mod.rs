@@ -6,10 +6,10 @@
 //! else. The new branch is known to nobody before it is whole: until then it is data of the pool that an intent
 //! names, and an environment of its own, which the next command takes away.
 
-mod carry;
+pub(super) mod carry;
 mod made;
 mod schema;
-mod server;
+pub(super) mod server;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use self::carry::Work;
-use self::made::Made;
-pub(super) use self::made::forget;
-use super::{Branches, adopt, now, url};
+use self::carry::{Done, Work};
+pub(super) use self::made::{Made, Told};
+pub(super) use self::made::{Served, forget};
+use super::{Branches, adopt, now};
 use crate::base::{Event, Failure, Kind};
 use crate::lineage::{Attestation, Branch, Snapshot};
 use crate::mask::residual::Residual;
@@ -113,15 +113,11 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
     let mut branches = Branches::change(context).await?;
     may_be_made(&branches, &options.to)?;
     adopt::adopt(&mut branches, Some(&options.to)).await?;
-    let server = url::databases(&branches.subject).into_iter().next().ok_or_else(|| {
-        Failure::new(Kind::Failed, "this project has no PostgreSQL server that devenv knows")
-    })?;
     let made = Made::begin(&mut branches, &options.to).await?;
     let work = Work {
         branches: &branches,
         made: &made,
         source: &source,
-        server: &server,
         tables: &tables,
         narrowed: &narrowed,
         sequences: !options.schema_only,
@@ -136,17 +132,22 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
             return Err(failure);
         }
     };
-    let (snapshot, rows) = made.commit(&mut branches, done, &source, options).await?;
+    let part = if options.subset.is_empty() { "" } else { ", a part" };
+    let audit =
+        (!options.masked).then(|| format!("raw data of {}, confirmed by {}", source.name, context.user()));
+    let Done { rows, attestation } = done;
+    let message = format!("copied from {}{part}", source.name);
+    let told = Told { word: "copied", message, attestation, audit, force: options.force };
+    let (branch, snapshot) = made.commit(&mut branches, told).await?;
     let took = began.elapsed();
     let outcome = format!("{rows} rows of {} tables from {}", tables.len(), source.name);
     let subject = format!("branch {}", options.to);
     context.events.tell(Event::Done { subject, outcome, took });
-    let branch = branches.named(Some(&options.to))?.clone();
     Ok(Copied { branch, snapshot, from: source.name, tables: tables.len(), rows, took })
 }
 
 /// Whether a branch of this name can be made. Nothing is ever copied over what is there.
-fn may_be_made(branches: &Branches<'_>, name: &str) -> Result<(), Failure> {
+pub(super) fn may_be_made(branches: &Branches<'_>, name: &str) -> Result<(), Failure> {
     if let Some(branch) = branches.lineage.ready().find(|branch| branch.name == name) {
         let hint = if branch.protected {
             "it is protected; give the copy another name".to_owned()

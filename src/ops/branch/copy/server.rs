@@ -13,7 +13,7 @@ use crate::schema::quote;
 
 /// Who may make everything in a new server: the stack's own user, or else the superuser that the image made with the
 /// same password.
-pub(super) async fn superuser(target: &Target) -> Result<Target, Failure> {
+pub(in crate::ops::branch) async fn superuser(target: &Target) -> Result<Target, Failure> {
     let failed = |error| failing(error, "asked who may do what");
     let mut database = postgres::connect(target, PATIENCE).await.map_err(failed)?;
     let asked = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper AND rolcanlogin \
