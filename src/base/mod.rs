@@ -3,6 +3,7 @@
 pub mod event;
 pub mod failure;
 pub mod guess;
+pub mod ignore;
 pub mod ports;
 pub mod shell;
 pub mod size;

@@ -29,6 +29,10 @@ pub(super) struct Up {
     /// Follow the logs; Ctrl-C stops the services
     #[arg(long, conflicts_with = "detach")]
     pub(super) attach: bool,
+    /// Then write saved files into the services, and restart or rebuild them, by `develop.watch`, as `devenv watch`
+    /// does; Ctrl-C ends that, and with --attach stops the services
+    #[arg(short, long, conflicts_with_all = ["detach", "no_start", "dry_run", "explain"])]
+    watch: bool,
     /// End when all is ready (the default)
     #[arg(short, long)]
     detach: bool,
@@ -124,7 +128,10 @@ impl Up {
         }
         super::env::write_dotenv(context, ui).await?;
         if self.attach {
-            return super::look::follow_until_stopped(context, ui, &self.services).await;
+            return super::look::follow_until_stopped(context, ui, &self.services, self.watch).await;
+        }
+        if self.watch {
+            return super::watch::after_up(context, &self.services).await;
         }
         if ui.is_quiet() && !ui.wants_json() {
             return Ok(());

@@ -37,4 +37,5 @@ mod pull;
 mod schema;
 mod site;
 mod stacks;
+mod watch;
 mod words;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::dockerfile::instructions;
 use super::error::BuildError;
 use super::failure::{line_in, line_of_base, text_of};
-use super::ignore::{self, Patterns};
+use crate::base::ignore::{self, Patterns};
 use super::progress::Lines;
 use super::spec::{Build, Context, Dockerfile};
 use super::walk::{Entry, Filter, Unreadable, walk};

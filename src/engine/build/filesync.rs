@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::ignore::Patterns;
+use crate::base::ignore::Patterns;
 use super::walk::{Filter, Unreadable, follow_links, walk, without_nested};
 
 /// How much of a file goes into one message; engines take 4 MiB.
@@ -82,7 +82,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn filter(self: &Asked, root: &Path) -> Result<Filter, super::ignore::BadPattern> {
+    fn filter(self: &Asked, root: &Path) -> Result<Filter, crate::base::ignore::BadPattern> {
         let mut include = Some(self.include.clone());
         if !self.follow.is_empty() {
             include = follow_links(root, &self.follow).and_then(|followed| {
