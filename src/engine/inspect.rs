@@ -63,7 +63,7 @@ impl Engine {
         let state = found.state.filter(|state| state.running == Some(true));
         Ok(Within {
             user: found.config.and_then(|config| config.user).unwrap_or_default(),
-            run: state.and_then(|state| state.started_at).map(|at| at.to_string()),
+            run: state.and_then(|state| state.started_at),
             image_made: i64::try_from(made.as_secs()).unwrap_or(0),
         })
     }

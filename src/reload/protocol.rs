@@ -44,9 +44,10 @@ impl Make {
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
-            Self::Folder { path, .. } | Self::File { path, .. } | Self::Link { path, .. } | Self::Nothing { path } => {
-                path
-            }
+            Self::Folder { path, .. }
+            | Self::File { path, .. }
+            | Self::Link { path, .. }
+            | Self::Nothing { path } => path,
         }
     }
 }

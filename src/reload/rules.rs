@@ -118,7 +118,10 @@ impl Rules {
             "rebuild" if service.build.is_none() => {
                 return Err(Failure::new(
                     Kind::Files,
-                    format!("service `{name}` is to be rebuilt when {} changes, and has no `build`", rule.path),
+                    format!(
+                        "service `{name}` is to be rebuilt when {} changes, and has no `build`",
+                        rule.path
+                    ),
                 ));
             }
             "rebuild" => Action::Rebuild,
@@ -185,12 +188,8 @@ fn bad(service: &str, error: &BadPattern) -> Failure {
 /// Whether a name is git's, or of a file that an editor or a compiler makes for a moment. The list is that of
 /// docker/compose `pkg/watch/ephemeral.go`.
 fn is_passing(name: &str) -> bool {
-    let swap = name.starts_with('.')
-        && (name.ends_with(".swp")
-            || name.ends_with(".swo")
-            || name.ends_with(".swn")
-            || name.ends_with(".swx")
-            || name.ends_with(".kate-swp"));
+    let last = name.rsplit_once('.').map_or("", |(_, last)| last);
+    let swap = name.starts_with('.') && ["swp", "swo", "swn", "swx", "kate-swp"].contains(&last);
     let emacs = name.starts_with(".#") || (name.starts_with('#') && name.ends_with('#') && name.len() > 1);
     let ides = name.ends_with("___jb_old___") || name.ends_with("___jb_tmp___");
     swap || emacs
@@ -228,9 +227,7 @@ impl Rule {
         if self.ignores(below) && !self.excepts_below(below) {
             return false;
         }
-        self.include
-            .as_ref()
-            .is_none_or(|include| include.matches(below) || include.could_match_below(below))
+        self.include.as_ref().is_none_or(|include| include.matches(below) || include.could_match_below(below))
     }
 
     fn ignores(&self, below: &str) -> bool {
@@ -256,7 +253,11 @@ impl Rule {
     /// Where it goes in the container.
     #[must_use]
     pub fn inside(&self, below: &str) -> String {
-        if below.is_empty() { self.target.clone() } else { format!("{}/{below}", self.target.trim_end_matches('/')) }
+        if below.is_empty() {
+            self.target.clone()
+        } else {
+            format!("{}/{below}", self.target.trim_end_matches('/'))
+        }
     }
 }
 
@@ -278,7 +279,7 @@ mod tests {
         Rules::read(&project, &[], &Reader { text: &text, resolved: &resolved })
     }
 
-    fn one(rule: serde_json::Value, ignored: Option<&str>) -> Rule {
+    fn one(rule: &serde_json::Value, ignored: Option<&str>) -> Rule {
         let service = json!({ "build": { "context": "/p" }, "develop": { "watch": [rule] } });
         read(service, ignored).unwrap().of.remove("a").unwrap().remove(0)
     }
@@ -286,7 +287,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_not_even_entered() {
         let rule = one(
-            json!({ "path": "/p", "target": "/app/", "action": "sync", "ignore": ["node_modules/", "*.log"] }),
+            &json!({ "path": "/p", "target": "/app/", "action": "sync", "ignore": ["node_modules/", "*.log"] }),
             None,
         );
         assert_eq!((rule.path.to_str(), rule.inside("b/c").as_str()), (Some("/p"), "/app/b/c"));
@@ -303,7 +304,7 @@ mod tests {
     #[test]
     fn an_include_is_all_there_is_and_dockerignore_takes_from_it() {
         let rule = one(
-            json!({
+            &json!({
                 "path": "/p/web", "target": "/w", "action": "sync",
                 "include": ["**/*.ts", "conf"], "ignore": ["gen"],
             }),
@@ -320,7 +321,7 @@ mod tests {
 
     #[test]
     fn one_file_is_a_rule_of_its_own() {
-        let rule = one(json!({ "path": "/p/package.json", "action": "rebuild" }), None);
+        let rule = one(&json!({ "path": "/p/package.json", "action": "rebuild" }), None);
         assert_eq!(rule.action, Action::Rebuild);
         assert!(rule.wants(""));
     }

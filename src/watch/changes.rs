@@ -73,7 +73,11 @@ impl Drop for Watching {
 }
 
 /// Looks at all roots once and then watches them. `tell` is called from a thread of its own.
-pub fn start(roots: Vec<Root>, how: How, tell: impl FnMut(Told) + Send + 'static) -> std::io::Result<Watching> {
+pub fn start(
+    roots: Vec<Root>,
+    how: How,
+    tell: impl FnMut(Told) + Send + 'static,
+) -> std::io::Result<Watching> {
     let (wake, heard) = channel();
     let trees = Arc::new(Mutex::new(vec![Tree::default(); roots.len()]));
     let gone = vec![false; roots.len()];
@@ -167,7 +171,8 @@ impl Thread {
         self.watcher = None;
         self.registered.clear();
         let full = matches!(error.kind, notify::ErrorKind::MaxFilesWatch);
-        let many = matches!(&error.kind, notify::ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE));
+        let many =
+            matches!(&error.kind, notify::ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE));
         let (why, hint) = if full {
             let why = "the system watches no more folders than fs.inotify.max_user_watches says";
             (why.to_owned(), Some("sysctl -w fs.inotify.max_user_watches=524288"))
@@ -237,7 +242,11 @@ impl Thread {
                     None if deep && self.roots[number].path.starts_with(&path) => String::new(),
                     None => continue,
                 };
-                let found = if deep { self.look(number, &below) } else { self.glance(number, &below).into_iter().collect() };
+                let found = if deep {
+                    self.look(number, &below)
+                } else {
+                    self.glance(number, &below).into_iter().collect()
+                };
                 paths.entry(number).or_default().extend(found);
             }
             if deep {

@@ -16,7 +16,9 @@ const TICK: i128 = 20_000_000;
 pub(super) fn entry(path: &Path) -> io::Result<Option<Entry>> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(describe(&found)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -93,7 +95,9 @@ pub fn content(path: &Path) -> io::Result<(File, u32, u64, i64)> {
 /// What a link says.
 pub fn read_link(path: &Path) -> io::Result<String> {
     let to = fs::read_link(path)?;
-    to.into_os_string().into_string().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it says no text"))
+    to.into_os_string()
+        .into_string()
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it says no text"))
 }
 
 /// Why the file system at a path tells no changes that are made elsewhere (`statfs(2)`), if it is one of those.

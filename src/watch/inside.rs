@@ -65,9 +65,9 @@ fn enter(container: &str) -> io::Result<()> {
 fn process_of(container: &str) -> io::Result<u32> {
     let is_its = |process: u32| {
         // Engines put a container's id into its control groups, and into the paths of what they mount into it.
-        ["cgroup", "mountinfo"]
-            .iter()
-            .any(|file| fs::read_to_string(format!("/proc/{process}/{file}")).is_ok_and(|it| it.contains(container)))
+        ["cgroup", "mountinfo"].iter().any(|file| {
+            fs::read_to_string(format!("/proc/{process}/{file}")).is_ok_and(|it| it.contains(container))
+        })
     };
     if is_its(1) {
         return Ok(1);
@@ -160,7 +160,9 @@ impl Inside {
                 input.read_exact(&mut whole)?;
                 match made {
                     Ok(Made::Same) => Ok(false),
-                    Ok(Made::Beside(beside)) if whole == [1] => self.put(&beside, &place, *modified).map(|()| true),
+                    Ok(Made::Beside(beside)) if whole == [1] => {
+                        put(&beside, &place, *modified).map(|()| true)
+                    }
                     // It was changed while it was read: the next question has it.
                     Ok(Made::Beside(beside)) => fs::remove_file(beside).map(|()| false),
                     Err(error) => Err(error),
@@ -250,29 +252,6 @@ impl Inside {
         Ok(Made::Beside(beside))
     }
 
-    /// Gives a whole file its name.
-    fn put(&self, beside: &Path, place: &Path, modified: i64) -> io::Result<()> {
-        let put = (|| {
-            if let Ok(modified) = u64::try_from(modified) {
-                let when = UNIX_EPOCH + Duration::from_nanos(modified);
-                File::options().write(true).open(beside)?.set_times(fs::FileTimes::new().set_modified(when))?;
-            }
-            match replace(beside, place) {
-                // Something is mounted there, as a single file is: it is written where it stands.
-                Err(error) if error.kind() == ErrorKind::ResourceBusy => {
-                    let mut file = File::options().write(true).truncate(true).open(place)?;
-                    io::copy(&mut File::open(beside)?, &mut file)?;
-                    fs::remove_file(beside)
-                }
-                replaced => replaced,
-            }
-        })();
-        if put.is_err() {
-            let _ = fs::remove_file(beside);
-        }
-        put
-    }
-
     /// Makes the folders above a path.
     fn above(&self, place: &Path) -> io::Result<()> {
         let Some(folder) = place.parent() else { return Ok(()) };
@@ -306,6 +285,29 @@ impl Inside {
             }
         }
     }
+}
+
+/// Gives a whole file its name.
+fn put(beside: &Path, place: &Path, modified: i64) -> io::Result<()> {
+    let put = (|| {
+        if let Ok(modified) = u64::try_from(modified) {
+            let when = UNIX_EPOCH + Duration::from_nanos(modified);
+            File::options().write(true).open(beside)?.set_times(fs::FileTimes::new().set_modified(when))?;
+        }
+        match replace(beside, place) {
+            // Something is mounted there, as a single file is: it is written where it stands.
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+                let mut file = File::options().write(true).truncate(true).open(place)?;
+                io::copy(&mut File::open(beside)?, &mut file)?;
+                fs::remove_file(beside)
+            }
+            replaced => replaced,
+        }
+    })();
+    if put.is_err() {
+        let _ = fs::remove_file(beside);
+    }
+    put
 }
 
 enum Made {

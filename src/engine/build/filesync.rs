@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::base::ignore::Patterns;
 use super::walk::{Filter, Unreadable, follow_links, walk, without_nested};
+use crate::base::ignore::Patterns;
 
 /// How much of a file goes into one message; engines take 4 MiB.
 const CHUNK: usize = 256 * 1024;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
@@ -56,7 +56,7 @@ impl Piece {
     }
 
     /// A file of this machine; an error when it is none any more.
-    pub(super) fn file(place: &PathBuf, path: String) -> std::io::Result<Self> {
+    pub(super) fn file(place: &Path, path: String) -> std::io::Result<Self> {
         let (mut file, mode, size, modified) = watch::content(place)?;
         if size > SMALL {
             let make = Make::File { path, mode, size, modified };

@@ -75,7 +75,8 @@ pub async fn watch(context: &Context, options: &Options) -> Result<(), Failure> 
     let (roots, of) = roots(&rules);
     let (tell, told) = unbounded_channel();
     let how = if options.poll { How::Looking } else { How::Told };
-    let shown: Vec<String> = roots.iter().map(|root| context.shown(&root.path).display().to_string()).collect();
+    let shown: Vec<String> =
+        roots.iter().map(|root| context.shown(&root.path).display().to_string()).collect();
     let began = Instant::now();
     let watching = tokio::task::spawn_blocking(move || {
         watch::start(roots, how, move |word| {
@@ -84,7 +85,8 @@ pub async fn watch(context: &Context, options: &Options) -> Result<(), Failure> 
         })
     });
     let failed = |error: std::io::Error| Failure::new(Kind::Failed, "nothing can be watched").source(error);
-    let watching = watching.await.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(failed)?;
+    let watching =
+        watching.await.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(failed)?;
     let watching = Arc::new(watching);
     let entries: usize = (0..shown.len()).map(|root| watching.with(root, crate::reload::Tree::len)).sum();
     let outcome = format!("watching {} ({entries} files and folders)", shown_list(&shown));
@@ -157,8 +159,7 @@ async fn serve(
         let own = own.iter().enumerate().map(|(number, rule)| (root(number), rule.clone())).collect();
         let (tell, heard) = unbounded_channel();
         speak.insert(service, tell);
-        let servant =
-            Servant::new((context, engine), (project, service), prune, own, Arc::clone(&watching));
+        let servant = Servant::new((context, engine), (project, service), prune, own, Arc::clone(&watching));
         servants.push(servant.run(heard));
     }
     tokio::select! {

@@ -165,12 +165,16 @@ impl<'a> Servant<'a> {
         }
         let changed = self.sync(began, &work.paths).await?;
         let restarts = does(&self.rules, &|action| *action == Action::Restart, &work);
-        self.follow_up(&changed, restarts.then(|| began)).await
+        self.follow_up(&changed, restarts.then_some(began)).await
     }
 
     /// What comes after files were written by these rules: commands, and a start. `restart` says that there is to be
     /// one anyway, and since when.
-    async fn follow_up(&mut self, changed: &BTreeSet<usize>, restart: Option<Instant>) -> Result<(), Failure> {
+    async fn follow_up(
+        &mut self,
+        changed: &BTreeSet<usize>,
+        restart: Option<Instant>,
+    ) -> Result<(), Failure> {
         let began = restart.unwrap_or_else(Instant::now);
         let hooks: Vec<Hook> = changed
             .iter()
@@ -498,15 +502,16 @@ fn pieces(rule: &Rule, paths: &BTreeSet<String>) -> Vec<Piece> {
                 there.push(Piece::plain(Make::Folder { path: inside, mode: mode(&found) }));
             }
             Ok(found) if found.is_symlink() => {
-                there.extend(watch::read_link(&place).ok().map(|to| Piece::plain(Make::Link { path: inside, to })));
+                there.extend(
+                    watch::read_link(&place).ok().map(|to| Piece::plain(Make::Link { path: inside, to })),
+                );
             }
             Ok(found) if found.is_file() => there.extend(Piece::file(&place, inside).ok()),
-            // A pipe or a socket is nobody else's.
-            Ok(_) => {}
-            Err(error) if is_gone(&error) && !(path.is_empty()) => {
+            Err(error) if is_gone(&error) && !path.is_empty() => {
                 gone.push(Piece::plain(Make::Nothing { path: inside }));
             }
-            Err(_) => {}
+            // A pipe or a socket is nobody else's; what cannot be seen is not known to be gone.
+            _ => {}
         }
     }
     gone.reverse();
@@ -535,7 +540,7 @@ fn shown(context: &Context, rule: &Rule, paths: &BTreeSet<String>, changed: usiz
                 format!("{from} is gone, and {to} with it")
             }
         }
-        _ => format!("{} of {} → {}", files(changed), from_here(context, &rule.path), rule.target),
+        _ => format!("{changed} changes in {} → {}", from_here(context, &rule.path), rule.target),
     }
 }
 
