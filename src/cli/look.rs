@@ -108,18 +108,21 @@ pub(super) async fn follow_until_stopped(
     context: &Context,
     ui: &Ui,
     services: &[String],
-    watch: bool,
+    watch: Option<crate::ops::watch::Options>,
 ) -> Result<(), Failure> {
     let wanted = Wanted {
         services: services.to_vec(),
         follow: true,
         only_attached: true,
-        endless: watch,
+        endless: watch.is_some(),
         ..Wanted::default()
     };
     let mut printer = Printer::new(false);
     let watching = async {
-        if watch { super::watch::after_up(context, services).await } else { std::future::pending().await }
+        match &watch {
+            Some(options) => crate::ops::watch::watch(context, options).await,
+            None => std::future::pending().await,
+        }
     };
     let code = tokio::select! {
         ended = look::logs(context, &wanted, |line| printer.print(ui, &line)) => return ended,

@@ -95,6 +95,7 @@ pub(super) struct Up {
 impl Up {
     pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
         let choose = |yes: bool, no: bool| if yes { Some(true) } else { no.then_some(false) };
+        let no_migrate = self.no_migrate;
         let options = up::Options {
             services: self.services.clone(),
             no_deps: self.no_deps,
@@ -127,11 +128,16 @@ impl Up {
             return Ok(());
         }
         super::env::write_dotenv(context, ui).await?;
+        let watch = if self.watch {
+            Some(ops::watch::Options::after_up(context, &self.services, no_migrate)?)
+        } else {
+            None
+        };
         if self.attach {
-            return super::look::follow_until_stopped(context, ui, &self.services, self.watch).await;
+            return super::look::follow_until_stopped(context, ui, &self.services, watch).await;
         }
-        if self.watch {
-            return super::watch::after_up(context, &self.services).await;
+        if let Some(options) = watch {
+            return ops::watch::watch(context, &options).await;
         }
         if ui.is_quiet() && !ui.wants_json() {
             return Ok(());

@@ -94,11 +94,6 @@ impl Rules {
                 }
             }
         }
-        if rules.of.is_empty() && rules.told.is_empty() {
-            return Err(Failure::new(Kind::Files, "no service says what is to be watched").hint(
-                "give one of them `develop: {watch: [{path: ./src, target: /app/src, action: sync}]}`",
-            ));
-        }
         Ok(rules)
     }
 
@@ -205,6 +200,14 @@ fn relative<'a>(path: &'a Path, above: &Path) -> Option<&'a str> {
 }
 
 impl Rule {
+    /// Everything in a folder that is watched for other reasons.
+    #[must_use]
+    pub fn plain(path: PathBuf) -> Self {
+        let (service, target) = (String::new(), String::new());
+        let action = Action::Restart;
+        Self { service, path, target, action, initial_sync: false, include: None, ignore: Vec::new() }
+    }
+
     /// Whether something that lies at `below`, relative to the rule's path, is meant.
     #[must_use]
     pub fn wants(&self, below: &str) -> bool {
@@ -332,7 +335,7 @@ mod tests {
             let service = json!({ "image": "b", "develop": { "watch": [rule] } });
             read(service, None).unwrap_err().to_string()
         };
-        assert!(read(json!({ "image": "b" }), None).unwrap_err().to_string().contains("no service says"));
+        assert!(read(json!({ "image": "b" }), None).unwrap().of.is_empty());
         assert!(why(json!({ "path": "/p", "action": "rebuild" })).contains("has no `build`"));
         let pattern = json!({ "path": "/p", "target": "/c", "action": "sync", "ignore": ["["] });
         assert!(why(pattern).contains("not a valid ignore pattern"));

@@ -360,9 +360,10 @@ fn a_killed_watch_leaves_nothing_and_two_can_watch() {
     let mut first = Watching::start(&site, "--no-up", &["web"]);
     let second = Watching::start(&site, "--no-up", &["web"]);
     site.file("src/a", "a");
-    first.says("src/a →");
     becomes(&site, "web", "/app/src/a", Some("a"));
     first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert_eq!(programs(&site, "web"), 2);
     until("one program is left", || (programs(&site, "web") == 1).then_some(()));
     site.file("src/a", "b");
     becomes(&site, "web", "/app/src/a", Some("b"));
@@ -532,6 +533,45 @@ fn what_cannot_be_watched_is_said() {
         "services: {web: {IDLE, volumes: ['.:/app'], develop: {watch: [{path: ., target: /app, action: sync}]}}}",
     );
     site.run("watch --no-up").exits(3).says(&["mounted at /app", "nothing to watch"]);
+}
+
+#[test]
+fn a_saved_migration_is_tried_and_then_applied() {
+    let site = Site::pooled(
+        "watchsql",
+        "services:
+  db:
+    image: devenv.local/supabase/postgres:17
+    environment: {POSTGRES_PASSWORD: postgres, PGDATA: /var/lib/postgresql/data}
+    ports: ['127.0.0.1::5432']
+    volumes: ['data:/var/lib/postgresql/data']
+    stop_signal: SIGINT
+    healthcheck: {test: pg_isready -q -h 127.0.0.1 -U postgres, interval: 200ms, start_period: 60s, retries: 50}
+volumes: {data: {}}
+x-devenv: {migrations: db/migrations}
+",
+    );
+    site.file("db/migrations/1_users.sql", "create table users (id int primary key);\n");
+    site.ok("up");
+    let watching = Watching::start(&site, "--no-up", &[]);
+    // Without a branch it is applied at once, or not at all.
+    site.file("db/migrations/2_names.sql", "create table names (id int);\nalter table nobody add x int;\n");
+    watching.says("warning: db/migrations/2_names.sql:2:");
+    assert_eq!(site.sql(&[], "select to_regclass('users') is null, to_regclass('names') is null"), "f|t");
+    fs::remove_file(site.dir().join("db/migrations/2_names.sql")).unwrap();
+    site.ok("db branch create feat");
+    site.file("db/migrations/3_mails.sql", "create table mails (id int);\ninsert into users values ('x');\n");
+    watching.says("warning: db/migrations/3_mails.sql:2:");
+    assert_eq!(site.sql(&[], "select to_regclass('mails') is null"), "t");
+    site.file("db/migrations/3_mails.sql", "create table mails (id int);\ninsert into users values (1);\n");
+    watching.says(
+        "database  migration 3 applied, after a trial on a throw-away branch; what was there before is",
+    );
+    assert_eq!(site.sql(&[], "select count(*) from users, (select count(*) from mails)"), "1");
+    // What was applied is not applied again.
+    site.file("db/migrations/3_mails.sql", "create table mails (id bigint);\n");
+    watching.says("migration `3_mails` was applied as it was before");
+    assert_eq!(site.branches(), ["*feat", "main"]);
 }
 
 // ── at random ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::engine::inspect::Within;
 use crate::engine::own::{LABEL, Own, Talk};
 use crate::ops::{Context, failures, pool};
-use crate::plan::observed::Container;
+use crate::plan::observed::{Container, State};
 use crate::reload::protocol::{Answer, Ask, Make, Should};
 use crate::watch;
 
@@ -84,6 +84,20 @@ pub(super) struct Came {
     pub(super) changed: usize,
     /// Which could not be made, and why.
     pub(super) failed: Vec<(String, String)>,
+}
+
+/// For how long one may be made and not started, in seconds.
+const MADE: i64 = 60;
+
+/// Takes away programs that were made and never started, as whoever made them was killed in between. One that was
+/// started ends with its caller.
+pub(super) async fn sweep(engine: &Engine) -> Result<(), Failure> {
+    let found = engine.containers_with(&format!("{LABEL}=watch")).await.map_err(failures::engine)?;
+    let left = |it: &Container| it.state == State::Created && it.created < crate::ops::now() - MADE;
+    for container in found.into_iter().filter(left) {
+        engine.remove_container(&container.id, false).await.map_err(failures::engine)?;
+    }
+    Ok(())
 }
 
 impl Link {

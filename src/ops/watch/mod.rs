@@ -5,20 +5,22 @@
 //! when it is written, so that whatever order things came in, the last state wins.
 
 mod link;
+mod migrations;
 mod servant;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Context, failures, up};
+use super::{Context, Subject, branch, failures, migrate, up};
 use crate::base::{Event, Failure, Kind};
 use crate::engine::Engine;
 use crate::plan::up::Recreate;
+use crate::reload::Rule;
 use crate::reload::rules::{Reader, Rules};
 use crate::watch::{self, How, Root, Told, Watching};
 use servant::{Servant, Word};
@@ -40,16 +42,22 @@ pub struct Options {
     pub poll: bool,
     /// Whether images that a rebuild leaves without a name are removed.
     pub prune: bool,
+    /// Leave migrations alone.
+    pub no_migrate: bool,
 }
 
-/// Those of the services named that have rules; none means all that have.
-pub fn with_rules(context: &Context, named: &[String]) -> Result<Vec<String>, Failure> {
-    let project = context.load_quietly(named)?.project;
-    let has = |name: &&String| {
-        let service = project.services.get(*name);
-        service.and_then(|service| service.develop.as_ref()).is_some_and(|develop| !develop.watch.is_empty())
-    };
-    Ok(named.iter().filter(has).cloned().collect())
+impl Options {
+    /// What follows `up --watch`: of the services named those that have rules; none named means all that have.
+    pub fn after_up(context: &Context, named: &[String], no_migrate: bool) -> Result<Self, Failure> {
+        let project = context.load_quietly(named)?.project;
+        let has = |name: &&String| {
+            let service = project.services.get(*name).and_then(|service| service.develop.as_ref());
+            service.is_some_and(|develop| !develop.watch.is_empty())
+        };
+        let services: Vec<String> = named.iter().filter(has).cloned().collect();
+        let services = if services.is_empty() { named.to_vec() } else { services };
+        Ok(Self { services, up: false, poll: false, prune: true, no_migrate })
+    }
 }
 
 /// Watches until the engine's connection or the caller ends it.
@@ -65,14 +73,21 @@ pub async fn watch(context: &Context, options: &Options) -> Result<(), Failure> 
             "the engine runs elsewhere: files go over the network, and what is mounted is the other machine's",
         ));
     }
+    let migrations = if options.no_migrate { None } else { migrations_of(&subject, &options.services) };
+    if rules.of.is_empty() && migrations.is_none() {
+        return Err(Failure::new(Kind::Files, "no service says what is to be watched")
+            .hint("give one of them `develop: {watch: [{path: ./src, target: /app/src, action: sync}]}`"));
+    }
     if options.up {
         start(context, &rules, &options.services).await?;
     }
-    if rules.of.is_empty() {
-        return Err(Failure::new(Kind::Files, "there is nothing to watch"));
-    }
     let engine = context.engine().await?;
-    let (roots, of) = roots(&rules);
+    link::sweep(&engine).await?;
+    let (mut roots, mut of) = roots(&rules);
+    if let Some(folder) = &migrations {
+        roots.push(Root { path: folder.clone(), rules: vec![Rule::plain(folder.clone())] });
+        of.push(Vec::new());
+    }
     let (tell, told) = unbounded_channel();
     let how = if options.poll { How::Looking } else { How::Told };
     let shown: Vec<String> =
@@ -91,7 +106,18 @@ pub async fn watch(context: &Context, options: &Options) -> Result<(), Failure> 
     let entries: usize = (0..shown.len()).map(|root| watching.with(root, crate::reload::Tree::len)).sum();
     let outcome = format!("watching {} ({entries} files and folders)", shown_list(&shown));
     context.events.tell(Event::Done { subject: "watch".to_owned(), outcome, took: began.elapsed() });
-    serve(context, &engine, &subject.project.name, (&rules, of), options.prune, watching, told).await
+    let (speak, heard) = unbounded_channel();
+    let name = &subject.project.name;
+    let database = async {
+        match migrations {
+            Some(folder) => migrations::run(context, folder, heard).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = serve(context, &engine, name, (&rules, of), options.prune, watching, (told, speak)) => served,
+        () = database => Ok(()),
+    }
 }
 
 /// The rules of a project on this machine.
@@ -99,6 +125,34 @@ fn read(project: &crate::compose::Project, services: &[String]) -> Result<Rules,
     let text = |path: &Path| std::fs::read_to_string(path).ok();
     let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     Rules::read(project, services, &Reader { text: &text, resolved: &resolved })
+}
+
+/// The folder of the migrations, if there is one, for a database that is watched.
+fn migrations_of(subject: &Subject, named: &[String]) -> Option<PathBuf> {
+    let databases = branch::url::databases(subject);
+    let wanted = named.is_empty() || databases.iter().any(|it| named.contains(&it.service));
+    let folder = migrate::folder(subject).canonicalize().ok()?;
+    (wanted && !databases.is_empty()).then_some(folder)
+}
+
+/// Says what does not work: the sentence, and for what stands in a file a line that an editor finds it by.
+fn complain(context: &Context, subject: &str, failure: &Failure) {
+    for failure in std::iter::once(failure).chain(&failure.others) {
+        let subject = subject.to_owned();
+        context.events.tell(Event::Failed { subject: subject.clone(), reason: failure.to_string() });
+        for line in &failure.evidence {
+            context.events.tell(Event::Output { subject: subject.clone(), line: line.clone() });
+        }
+        let hint = failure.hints.first().cloned();
+        if let Some(place) = failure.places.first() {
+            let mut place = place.clone();
+            place.path = context.shown(&place.path);
+            let (message, place) = (failure.to_string(), Some(place.to_string()));
+            context.events.tell(Event::Warning { message, place, hint });
+        } else if let Some(hint) = hint {
+            context.events.tell(Event::note(format!("hint: {hint}")));
+        }
+    }
 }
 
 /// `up --build` of the services, so that what changed while nobody watched is in their images.
@@ -124,6 +178,12 @@ fn shown_list(shown: &[String]) -> String {
 /// Which rules look at which root: by root, the service and the number of its rule.
 type Of<'a> = Vec<Vec<(&'a str, usize)>>;
 
+/// How each service's servant is spoken to.
+type Speak<'a> = BTreeMap<&'a str, UnboundedSender<Word>>;
+
+/// Migrations that were saved, and when.
+type Saved = (Instant, Vec<String>);
+
 fn roots(rules: &Rules) -> (Vec<Root>, Of<'_>) {
     let mut roots: Vec<Root> = Vec::new();
     let mut of: Of<'_> = Vec::new();
@@ -148,9 +208,9 @@ async fn serve(
     (rules, of): (&Rules, Of<'_>),
     prune: bool,
     watching: Arc<Watching>,
-    told: UnboundedReceiver<Told>,
+    (told, database): (UnboundedReceiver<Told>, UnboundedSender<Saved>),
 ) -> Result<(), Failure> {
-    let mut speak: BTreeMap<&str, UnboundedSender<Word>> = BTreeMap::new();
+    let mut speak: Speak<'_> = BTreeMap::new();
     let mut servants = Vec::new();
     for (service, own) in &rules.of {
         let root = |number: usize| {
@@ -163,8 +223,8 @@ async fn serve(
         servants.push(servant.run(heard));
     }
     tokio::select! {
-        _ = join_all(servants) => Ok(()),
-        () = route(context, told, rules, &of, &speak) => Ok(()),
+        _ = join_all(servants), if !speak.is_empty() => Ok(()),
+        () = route(context, told, rules, &of, (&speak, &database)) => Ok(()),
         () = follow(context, engine, project, &speak) => Ok(()),
     }
 }
@@ -175,13 +235,18 @@ async fn route(
     mut told: UnboundedReceiver<Told>,
     rules: &Rules,
     of: &Of<'_>,
-    speak: &BTreeMap<&str, UnboundedSender<Word>>,
+    (speak, database): (&Speak<'_>, &UnboundedSender<Saved>),
 ) {
     while let Some(word) = told.recv().await {
         match word {
             Told::Changed { began, paths } => {
                 let mut by_service: BTreeMap<&str, BTreeMap<usize, Vec<String>>> = BTreeMap::new();
                 for (root, paths) in paths {
+                    if of[root].is_empty() {
+                        // No service's: the migrations.
+                        let _ = database.send((began, paths));
+                        continue;
+                    }
                     for &(service, number) in &of[root] {
                         let rule = rules.of.get(service).and_then(|rules| rules.get(number));
                         let wanted: Vec<String> = paths
@@ -218,12 +283,7 @@ async fn route(
 }
 
 /// Tells the servants whenever containers of the project come and go; waits for an engine that went away.
-async fn follow(
-    context: &Context,
-    engine: &Engine,
-    project: &str,
-    speak: &BTreeMap<&str, UnboundedSender<Word>>,
-) {
+async fn follow(context: &Context, engine: &Engine, project: &str, speak: &Speak<'_>) {
     loop {
         let watch = engine.watch(project);
         let mut listener = watch.listen();

@@ -137,11 +137,7 @@ impl<'a> Servant<'a> {
     fn complain(&mut self, failure: &Failure) {
         let told = failure.to_string();
         if self.trouble.as_ref() != Some(&told) {
-            let subject = self.service.clone();
-            self.context.events.tell(Event::Failed { subject, reason: told.clone() });
-            if !failure.places.is_empty() || !failure.hints.is_empty() || !failure.evidence.is_empty() {
-                self.context.events.warn(failure);
-            }
+            super::complain(self.context, &self.service, failure);
             self.trouble = Some(told);
         }
     }
