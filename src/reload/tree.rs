@@ -24,7 +24,7 @@ pub struct Entry {
     /// Its size in bytes.
     pub size: u64,
     /// When it was last changed in any way, in nanoseconds since 1970.
-    pub changed: i128,
+    pub changed: i64,
     /// Which file it is.
     pub number: u64,
     /// Whether it was looked at so soon after it was changed that another change may bear the same time.
@@ -124,11 +124,11 @@ impl Tree {
 mod tests {
     use super::*;
 
-    fn entry(kind: Kind, changed: i128) -> Entry {
+    fn entry(kind: Kind, changed: i64) -> Entry {
         Entry { kind, mode: 0o644, size: 1, changed, number: 7, fresh: false }
     }
 
-    fn tree(paths: &[(&str, Kind, i128)]) -> Tree {
+    fn tree(paths: &[(&str, Kind, i64)]) -> Tree {
         let mut tree = Tree::default();
         for (path, kind, changed) in paths {
             tree.insert(path, entry(*kind, *changed));

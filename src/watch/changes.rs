@@ -98,7 +98,9 @@ pub fn start(
     }
     // Once before this returns, so that who asks what there is gets an answer.
     for root in 0..thread.roots.len() {
-        thread.look(root, "");
+        if let Some(found) = thread.find(root, "") {
+            thread.trees.lock().unwrap_or_else(PoisonError::into_inner)[root] = found;
+        }
     }
     std::thread::Builder::new().name("watch".to_owned()).spawn(move || thread.run())?;
     Ok(Watching { trees, wake })
@@ -291,6 +293,13 @@ impl Thread {
 
     /// Looks at a path and all below it; says what differs.
     fn look(&mut self, number: usize, path: &str) -> Vec<String> {
+        let Some(found) = self.find(number, path) else { return Vec::new() };
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        trees[number].replace(path, found)
+    }
+
+    /// Finds what stands at a path and below it, and has it told from now on; none when the root is gone.
+    fn find(&mut self, number: usize, path: &str) -> Option<Tree> {
         let mut trouble = None;
         let root = &self.roots[number];
         let (watcher, registered) = (&mut self.watcher, &mut self.registered);
@@ -324,10 +333,9 @@ impl Thread {
         if is_gone {
             // A folder that was moved away or unmounted is no reason to take everything away elsewhere. What is
             // missing when it is back is.
-            return Vec::new();
+            return None;
         }
-        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
-        trees[number].replace(path, found)
+        Some(found)
     }
 
     /// Forgets registrations at and below a path.

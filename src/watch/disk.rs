@@ -10,7 +10,7 @@ use super::Root;
 use crate::reload::{Entry, Kind, Tree};
 
 /// How coarse a file system's clock may be: Linux' ticks are 1 to 10 ms apart.
-const TICK: i128 = 20_000_000;
+const TICK: i64 = 20_000_000;
 
 /// What stands at a path below a root; none where there is nothing, or nothing that can be written elsewhere.
 pub(super) fn entry(path: &Path) -> io::Result<Option<Entry>> {
@@ -30,9 +30,9 @@ fn describe(found: &Metadata) -> Option<Entry> {
         kind if kind.is_symlink() => Kind::Link,
         _ => return None,
     };
-    let changed = i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec());
+    let changed = found.ctime().saturating_mul(1_000_000_000).saturating_add(found.ctime_nsec());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let fresh = i128::try_from(now.as_nanos()).is_ok_and(|now| now - changed < TICK);
+    let fresh = i64::try_from(now.as_nanos()).is_ok_and(|now| now - changed < TICK);
     let mode = found.mode() & 0o7777;
     Some(Entry { kind, mode, size: found.size(), changed, number: found.ino(), fresh })
 }

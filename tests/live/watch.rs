@@ -532,7 +532,7 @@ fn what_cannot_be_watched_is_said() {
     site.compose(
         "services: {web: {IDLE, volumes: ['.:/app'], develop: {watch: [{path: ., target: /app, action: sync}]}}}",
     );
-    site.run("watch --no-up").exits(3).says(&["mounted at /app", "nothing to watch"]);
+    site.run("watch --no-up").exits(3).says(&["mounted at /app", "no service says what is to be watched"]);
 }
 
 #[test]
@@ -553,6 +553,7 @@ x-devenv: {migrations: db/migrations}
     );
     site.file("db/migrations/1_users.sql", "create table users (id int primary key);\n");
     site.ok("up");
+    site.ok("db migrate up");
     let watching = Watching::start(&site, "--no-up", &[]);
     // Without a branch it is applied at once, or not at all.
     site.file("db/migrations/2_names.sql", "create table names (id int);\nalter table nobody add x int;\n");

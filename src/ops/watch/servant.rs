@@ -272,7 +272,7 @@ impl<'a> Servant<'a> {
             all += there.iter().filter(|(_, entry)| entry.kind != Stands::Folder).count();
             for some in there.chunks(COMPARED) {
                 let (rule, some) = (rule.clone(), some.to_vec());
-                let (touched, made) = (touched.clone(), i128::from(link.within.image_made) * 1_000_000_000);
+                let (touched, made) = (touched.clone(), link.within.image_made.saturating_mul(1_000_000_000));
                 let should = tokio::task::spawn_blocking(move || {
                     let make = |path: &str, entry: &Entry| {
                         rule.initial_sync || entry.changed >= made || touched.contains(path)
