@@ -9,6 +9,7 @@ mod lifecycle;
 mod process;
 mod quick;
 mod table;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -73,6 +74,7 @@ async fn main() -> Result<(), String> {
         quick::run(&options, &programs, &mut report)?;
         lifecycle::run(&options, &programs, &engine, &mut report).await?;
         gateway::run(&options, &programs, &engine, &mut report).await?;
+        watch::run(&options, &programs, &engine, &mut report).await?;
         branches::run(&options, &programs, &engine, &mut report).await
     };
     let result = tokio::select! {
@@ -82,6 +84,7 @@ async fn main() -> Result<(), String> {
     lifecycle::clean(&engine).await;
     branches::clean(&engine).await;
     gateway::clean(&engine).await;
+    watch::clean(&engine).await;
     report.end(began.elapsed(), options.json.as_deref())?;
     result
 }

@@ -14,9 +14,9 @@
 //! machine · route: where a name leads there · mask policy, rule: the decision on each column, and what carries it out.
 //!
 //! # Rooms
-//! `base` (words shared by all) ← `compose`, `plan`, `lineage`, `schema`, `mask`, `generate` (pure: text and data in,
-//! data out) ← `engine`,
-//! `postgres`, `catalogue`, `machine`, `talk`, `storage`, `git`, `gateway` (edges: one outside thing each) ← `ops`
+//! `base` (words shared by all) ← `compose`, `plan`, `lineage`, `schema`, `mask`, `generate`, `reload` (pure: text and data
+//! in, data out) ← `engine`,
+//! `postgres`, `catalogue`, `machine`, `talk`, `storage`, `git`, `gateway`, `watch` (edges: one outside thing each) ← `ops`
 //! (one file a verb) ← `ui`
 //! (tells) ← `cli` (listens).
 //! `tests/layering.rs` keeps the imports so.
@@ -36,8 +36,10 @@ pub mod mask;
 pub mod ops;
 pub mod plan;
 pub mod postgres;
+pub mod reload;
 pub mod schema;
 pub mod storage;
 pub mod supabase;
 pub mod talk;
 pub mod ui;
+pub mod watch;

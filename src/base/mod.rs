@@ -6,6 +6,7 @@ pub mod digits;
 pub mod event;
 pub mod failure;
 pub mod guess;
+pub mod ignore;
 pub mod places;
 pub mod ports;
 pub mod shell;

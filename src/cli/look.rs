@@ -62,6 +62,7 @@ impl Logs {
             until: self.until,
             timestamps: self.timestamps,
             only_attached: false,
+            endless: false,
         };
         let mut printer = Printer::new(self.no_prefix);
         look::logs(context, &wanted, |line| {
@@ -101,17 +102,31 @@ impl Printer {
     }
 }
 
-/// `up --attach`: the logs, until they end or Ctrl-C stops the services.
+/// `up --attach`: the logs, until they end or Ctrl-C stops the services. With `--watch` they go on while services are
+/// started again and replaced.
 pub(super) async fn follow_until_stopped(
     context: &Context,
     ui: &Ui,
     services: &[String],
+    watch: Option<crate::ops::watch::Options>,
 ) -> Result<(), Failure> {
-    let wanted =
-        Wanted { services: services.to_vec(), follow: true, only_attached: true, ..Wanted::default() };
+    let wanted = Wanted {
+        services: services.to_vec(),
+        follow: true,
+        only_attached: true,
+        endless: watch.is_some(),
+        ..Wanted::default()
+    };
     let mut printer = Printer::new(false);
+    let watching = async {
+        match &watch {
+            Some(options) => crate::ops::watch::watch(context, options).await,
+            None => std::future::pending().await,
+        }
+    };
     let code = tokio::select! {
         ended = look::logs(context, &wanted, |line| printer.print(ui, &line)) => return ended,
+        ended = watching => return ended,
         code = super::interruption() => code,
     };
     ui.note("stopping; Ctrl-C again leaves at once");

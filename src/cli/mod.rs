@@ -24,6 +24,7 @@ mod project;
 mod run;
 mod schema;
 mod stack;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -138,6 +139,7 @@ enum Command {
     #[command(alias = "ps", visible_alias = "s")]
     Status(stack::Status),
     Logs(look::Logs),
+    Watch(watch::Watch),
     Exec(run::Exec),
     Run(run::Run),
     Start(stack::Start),
@@ -178,6 +180,8 @@ enum Command {
     Keeper(keeper::Keeper),
     #[command(name = "__gateway", hide = true)]
     Served(gateway::Served),
+    #[command(name = "__inside", hide = true)]
+    Inside(watch::Inside),
 }
 
 /// Runs one command; its failure has been told when this returns.
@@ -204,6 +208,9 @@ pub fn main(
     }
     if let Command::Served(served) = cli.command {
         return served.run();
+    }
+    if let Command::Inside(inside) = cli.command {
+        return inside.run();
     }
     start_log(cli.global.verbose, &environment);
     let ui = Ui::new(wishes(&cli.global, &environment));
@@ -308,6 +315,7 @@ impl Command {
                 | Self::Hook(_)
                 | Self::Hooks(_)
                 | Self::Keeper(_)
+                | Self::Inside(_)
         )
     }
 }
@@ -331,6 +339,7 @@ async fn dispatch(command: Command, context: &Context, words: Words<'_>, ui: &Ui
         Command::Down(down) => down.run(context, ui).await,
         Command::Status(status) => status.run(context, ui).await,
         Command::Logs(logs) => logs.run(context, ui).await,
+        Command::Watch(watch) => watch.run(context).await,
         Command::Exec(exec) => exec.run(context, ui).await,
         Command::Run(run) => run.run(context, ui).await,
         Command::Start(start) => start.run(context, ui).await,
@@ -363,7 +372,7 @@ async fn dispatch(command: Command, context: &Context, words: Words<'_>, ui: &Ui
         Command::State(state) => state.run(context, ui).await,
         Command::Doctor(doctor) => doctor.run(context, ui).await,
         // They have their own, smaller world; see `main`.
-        Command::Keeper(_) | Command::Served(_) => Ok(()),
+        Command::Keeper(_) | Command::Served(_) | Command::Inside(_) => Ok(()),
         Command::Init(init) => init.run(context, ui),
         Command::Template(template) => template.run(context, ui),
         Command::Module(module) => module.run(context, ui).await,

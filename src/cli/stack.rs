@@ -29,6 +29,10 @@ pub(super) struct Up {
     /// Follow the logs; Ctrl-C stops the services
     #[arg(long, conflicts_with = "detach")]
     pub(super) attach: bool,
+    /// Then write saved files into the services, and restart or rebuild them, by `develop.watch`, as `devenv watch`
+    /// does; Ctrl-C ends that, and with --attach stops the services
+    #[arg(short, long, conflicts_with_all = ["detach", "no_start", "dry_run", "explain"])]
+    watch: bool,
     /// End when all is ready (the default)
     #[arg(short, long)]
     detach: bool,
@@ -91,6 +95,7 @@ pub(super) struct Up {
 impl Up {
     pub(super) async fn run(self, context: &Context, ui: &Ui) -> Result<(), Failure> {
         let choose = |yes: bool, no: bool| if yes { Some(true) } else { no.then_some(false) };
+        let no_migrate = self.no_migrate;
         let options = up::Options {
             services: self.services.clone(),
             no_deps: self.no_deps,
@@ -124,8 +129,16 @@ impl Up {
         }
         let context = done.moved.as_ref().unwrap_or(context);
         super::env::write_dotenv(context, ui).await?;
+        let watch = if self.watch {
+            Some(ops::watch::Options::after_up(context, &self.services, no_migrate)?)
+        } else {
+            None
+        };
         if self.attach {
-            return super::look::follow_until_stopped(context, ui, &self.services).await;
+            return super::look::follow_until_stopped(context, ui, &self.services, watch).await;
+        }
+        if let Some(options) = watch {
+            return ops::watch::watch(context, &options).await;
         }
         if ui.is_quiet() && !ui.wants_json() {
             return Ok(());

@@ -1,6 +1,7 @@
 //! Processes, events and disk: what the engine can be asked about running containers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::{EventsOptionsBuilder, StatsOptionsBuilder};
 use futures_util::StreamExt;
@@ -10,6 +11,17 @@ use serde::Serialize;
 use super::Engine;
 use super::error::{Doing, Error};
 use crate::plan::labels;
+
+/// Whose files a container's are, and how old.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Within {
+    /// The user that it runs as, as its image or its service has it: `user[:group]`.
+    pub user: String,
+    /// Which run of it this is: when it was started, as the engine writes it. None when it does not run.
+    pub run: Option<String>,
+    /// When its image was made, in seconds since 1970.
+    pub image_made: i64,
+}
 
 /// Something that happened to one of the project's containers.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +48,24 @@ impl Engine {
         let options = None::<bollard::query_parameters::TopOptions>;
         let top = self.docker.top_processes(container, options).await.doing("list processes")?;
         Ok((top.titles.unwrap_or_default(), top.processes.unwrap_or_default()))
+    }
+
+    /// What one has to know to write into a container.
+    pub async fn within(&self, container: &str) -> Result<Within, Error> {
+        let options = None::<bollard::query_parameters::InspectContainerOptions>;
+        let found = self.docker.inspect_container(container, options).await.doing("inspect a container")?;
+        let image = match &found.image {
+            Some(image) => self.docker.inspect_image(image).await.doing("inspect an image").ok(),
+            None => None,
+        };
+        let made: Option<SystemTime> = image.and_then(|image| image.created).map(Into::into);
+        let made = made.and_then(|made| made.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        let state = found.state.filter(|state| state.running == Some(true));
+        Ok(Within {
+            user: found.config.and_then(|config| config.user).unwrap_or_default(),
+            run: state.and_then(|state| state.started_at),
+            image_made: i64::try_from(made.as_secs()).unwrap_or(0),
+        })
     }
 
     /// Memory that a container holds now, in bytes, without what the kernel keeps of files for it; none when it does

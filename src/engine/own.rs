@@ -49,6 +49,10 @@ pub struct Own {
     pub devices: bool,
     /// May read and write files whoever they belong to, and give them away.
     pub files: bool,
+    /// Sees the processes of the container with this id, and what they see as their root; ends with it.
+    pub beside: Option<String>,
+    /// Ends when its caller does, and is taken away by the engine then.
+    pub passing: bool,
     /// Works on the network of the engine's machine, low ports included; else on none.
     pub host_network: bool,
     /// Is started again whenever it ends, or the engine is started, until it is taken away.
@@ -114,6 +118,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes away an image that has no name (any more), and that nobody uses.
+    pub async fn forget_nameless(&self, id: &str) -> Result<(), Error> {
+        let found = self.docker.inspect_image(id).await.doing("inspect an image")?;
+        if found.repo_tags.is_none_or(|tags| tags.is_empty()) {
+            self.remove_image(id).await?;
+        }
+        Ok(())
+    }
+
     /// Whether an image is here.
     pub async fn has_image(&self, name: &str) -> Result<bool, Error> {
         match self.image_id(name).await {
@@ -134,6 +147,9 @@ impl Engine {
         }
         if own.devices {
             capabilities.extend(["SYS_ADMIN", "MKNOD", "DAC_OVERRIDE"]);
+        }
+        if own.beside.is_some() {
+            capabilities.extend(["SYS_PTRACE", "SYS_CHROOT"]);
         }
         if own.host_network {
             capabilities.push("NET_BIND_SERVICE");
@@ -156,8 +172,11 @@ impl Engine {
             // SELinux lets a container see no folder that was not labelled for it.
             security.push("label=disable".to_owned());
         }
-        if own.devices {
-            // Docker's profile for AppArmor forbids what the capability allows.
+        if own.beside.is_some() {
+            security.push("label=disable".to_owned());
+        }
+        if own.devices || own.beside.is_some() {
+            // Docker's profile for AppArmor forbids what the capabilities allow.
             security.push("apparmor=unconfined".to_owned());
         }
         let body = ContainerCreateBody {
@@ -168,7 +187,7 @@ impl Engine {
             user: Some("0:0".to_owned()),
             attach_stdin: Some(false),
             open_stdin: Some(true),
-            stdin_once: Some(false),
+            stdin_once: Some(own.passing),
             host_config: Some(HostConfig {
                 mounts: Some(mounts.collect()),
                 binds: own.folder.as_ref().map(|(folder, target)| vec![format!("{folder}:{target}")]),
@@ -184,6 +203,8 @@ impl Engine {
                     maximum_retry_count: None,
                 }),
                 memory: own.memory,
+                pid_mode: own.beside.as_ref().map(|container| format!("container:{container}")),
+                auto_remove: Some(own.passing),
                 readonly_rootfs: Some(true),
                 log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
                 ..HostConfig::default()

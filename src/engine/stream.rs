@@ -38,6 +38,23 @@ pub struct Command {
     pub detach: bool,
 }
 
+impl From<&Hook> for Command {
+    fn from(hook: &Hook) -> Self {
+        Self {
+            argv: hook.command.clone().unwrap_or_default(),
+            environment: hook
+                .environment
+                .iter()
+                .filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?)))
+                .collect(),
+            user: Some(hook.user.clone()).filter(|user| !user.is_empty()),
+            directory: Some(hook.working_dir.clone()).filter(|directory| !directory.is_empty()),
+            privileged: hook.privileged,
+            ..Self::default()
+        }
+    }
+}
+
 /// Where a piece of output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -253,18 +270,7 @@ impl Engine {
 
     /// Runs a lifecycle hook to its end; a non-zero exit code is an error.
     pub async fn hook(&self, container: &str, hook: &Hook) -> Result<(), Error> {
-        let command = Command {
-            argv: hook.command.clone().unwrap_or_default(),
-            environment: hook
-                .environment
-                .iter()
-                .filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?)))
-                .collect(),
-            user: Some(hook.user.clone()).filter(|user| !user.is_empty()),
-            directory: Some(hook.working_dir.clone()).filter(|directory| !directory.is_empty()),
-            privileged: hook.privileged,
-            ..Command::default()
-        };
+        let command = Command::from(hook);
         let mut said = Vec::new();
         match self.run(container, &command, |piece| said.extend_from_slice(&piece.bytes)).await? {
             0 => Ok(()),

@@ -47,6 +47,8 @@ pub struct Wanted {
     pub timestamps: bool,
     /// Leave out services that say `attach: false`.
     pub only_attached: bool,
+    /// Go on although nothing runs any more: something is about to be started again.
+    pub endless: bool,
 }
 
 /// Reads the logs line by line. With `follow` it goes on with containers that are started meanwhile, and
@@ -102,7 +104,10 @@ pub async fn logs(context: &Context, wanted: &Wanted, mut each: impl FnMut(Line)
                     continue;
                 }
                 Some(Err(failure)) => return Err(failure),
-                None if wanted.follow && find().await?.iter().any(|container| container.state.is_up()) => {
+                None if wanted.follow
+                    && (wanted.endless
+                        || find().await?.iter().any(|container| container.state.is_up())) =>
+                {
                     // Something is being started again, or the engine's list lags behind: a container that
                     // has died, and of which no event will come any more, may be up in it still.
                     match tokio::time::timeout(LAG, changes.started()).await {

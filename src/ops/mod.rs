@@ -35,6 +35,7 @@ pub mod stop;
 mod support;
 pub mod turn;
 pub mod up;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

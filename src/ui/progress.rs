@@ -95,7 +95,12 @@ impl Progress {
     fn done(&mut self, subject: &str, outcome: &str, took: Duration) {
         self.end(subject);
         if !self.quiet {
-            let took = Style::new().for_stderr().dim().apply_to(format!("{:.1}s", took.as_secs_f64()));
+            let took = if took < Duration::from_millis(100) {
+                format!("{}ms", took.as_millis())
+            } else {
+                format!("{:.1}s", took.as_secs_f64())
+            };
+            let took = Style::new().for_stderr().dim().apply_to(took);
             self.print(&format!("{} {}  {} {took}", green("✔"), harmless(subject), harmless(outcome)));
         }
     }

@@ -752,7 +752,6 @@ attributes! {
     isolation: default
     credential_spec: {file: spec.json}
     use_api_socket: true
-    develop: {watch: [{path: ., action: restart}]}
     deploy: {mode: global, endpoint_mode: vip, labels: {a: b}, placement: {constraints: [a]}, update_config: {parallelism: 1}, rollback_config: {parallelism: 1}, restart_policy: {window: 5s, delay: 5s}}
     ports: [{target: 80, mode: host, name: http}]
   other: {IDLE, networks: [four]}
@@ -769,7 +768,6 @@ networks: {default: {enable_ipv4: false}, four: {enable_ipv4: true}}
     isolation: "services.*.isolation", "/web/HostConfig/Isolation" is ("default");
     credential_spec: "services.*.credential_spec", "/said" has ("`services.web.credential_spec` has no effect");
     use_api_socket: "services.*.use_api_socket", "/said" has ("`services.web.use_api_socket` has no effect");
-    develop: "services.*.develop", "/said" has ("`services.web.develop` has no effect");
     pull_refresh_after: "services.*.pull_refresh_after", "/said" has ("`services.web.pull_refresh_after` has no effect");
     deploy_mode: "services.*.deploy.mode", "/said" has ("`services.web.deploy.mode` has no effect");
     deploy_endpoint_mode: "services.*.deploy.endpoint_mode", "/said" has ("`services.web.deploy.endpoint_mode` has no effect");
@@ -830,6 +828,7 @@ attributes! {
 
 /// Attributes that no inspection shows, and where their tests are.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("services.*.develop", "watch::saved_is_there_and_what_is_removed_is_not"),
     ("services.*.pre_stop", "conditions::hooks_run_after_the_start_and_before_the_stop"),
     ("networks.*.external", "made::external_networks_and_volumes_have_to_be_there"),
     ("volumes.*.external", "made::external_networks_and_volumes_have_to_be_there"),

@@ -39,4 +39,5 @@ mod pull;
 mod schema;
 mod site;
 mod stacks;
+mod watch;
 mod words;

@@ -14,7 +14,6 @@ const MODELS: &str = "devenv runs no models; run it yourself and hand in its add
 const NEWER: &str = "it is newer than Docker Compose 2.40.3, by whose schema files are checked";
 const NO_CPU_RESERVATION: &str = "an engine reserves no processors, only a swarm does";
 const NO_DELAY: &str = "an engine has its own growing delay between restarts (0.1 s, doubled each time)";
-const NO_WATCH: &str = "devenv does not watch files yet";
 const NO_WINDOW: &str = "an engine counts a restart as successful after 10 s";
 const OBSOLETE: &str = "it is obsolete";
 const PORT_NOTE: &str = "it is a note for people; no engine keeps it";
@@ -35,20 +34,20 @@ pub(super) const ROWS: &[Row] = &[
     applied("include[].env_file"),
     applied("include[].project_directory"),
     applied("services"),
-    warned("services.*.develop", NO_WATCH),
-    warned("services.*.develop.watch", NO_WATCH),
-    warned("services.*.develop.watch[].ignore", NO_WATCH),
-    warned("services.*.develop.watch[].include", NO_WATCH),
-    warned("services.*.develop.watch[].path", NO_WATCH),
-    warned("services.*.develop.watch[].action", NO_WATCH),
-    warned("services.*.develop.watch[].target", NO_WATCH),
-    warned("services.*.develop.watch[].exec", NO_WATCH),
-    warned("services.*.develop.watch[].exec.command", NO_WATCH),
-    warned("services.*.develop.watch[].exec.user", NO_WATCH),
-    warned("services.*.develop.watch[].exec.privileged", NO_WATCH),
-    warned("services.*.develop.watch[].exec.working_dir", NO_WATCH),
-    warned("services.*.develop.watch[].exec.environment", NO_WATCH),
-    warned("services.*.develop.watch[].initial_sync", NO_WATCH),
+    applied("services.*.develop"),
+    applied("services.*.develop.watch"),
+    applied("services.*.develop.watch[].ignore"),
+    applied("services.*.develop.watch[].include"),
+    applied("services.*.develop.watch[].path"),
+    applied("services.*.develop.watch[].action"),
+    applied("services.*.develop.watch[].target"),
+    applied("services.*.develop.watch[].exec"),
+    applied("services.*.develop.watch[].exec.command"),
+    applied("services.*.develop.watch[].exec.user"),
+    applied("services.*.develop.watch[].exec.privileged"),
+    applied("services.*.develop.watch[].exec.working_dir"),
+    applied("services.*.develop.watch[].exec.environment"),
+    applied("services.*.develop.watch[].initial_sync"),
     applied("services.*.deploy"),
     warned("services.*.deploy.mode", SWARM).unless("replicated"),
     warned("services.*.deploy.endpoint_mode", SWARM),

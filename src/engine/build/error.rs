@@ -55,7 +55,7 @@ pub enum BuildError {
         /// The ignore file.
         path: PathBuf,
         /// The pattern.
-        source: super::ignore::BadPattern,
+        source: crate::base::ignore::BadPattern,
     },
     /// The Dockerfile is not there.
     #[error("there is no {} for the build of {image}", path.display())]

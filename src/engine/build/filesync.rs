@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::ignore::Patterns;
 use super::walk::{Filter, Unreadable, follow_links, walk, without_nested};
+use crate::base::ignore::Patterns;
 
 /// How much of a file goes into one message; engines take 4 MiB.
 const CHUNK: usize = 256 * 1024;
@@ -82,7 +82,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn filter(self: &Asked, root: &Path) -> Result<Filter, super::ignore::BadPattern> {
+    fn filter(self: &Asked, root: &Path) -> Result<Filter, crate::base::ignore::BadPattern> {
         let mut include = Some(self.include.clone());
         if !self.follow.is_empty() {
             include = follow_links(root, &self.follow).and_then(|followed| {

@@ -13,7 +13,6 @@ mod dockerfile;
 mod error;
 mod failure;
 mod filesync;
-pub mod ignore;
 mod progress;
 mod session;
 pub mod spec;

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::ignore::{Matched, Patterns, clean};
+use crate::base::ignore::{Matched, Patterns, clean};
 
 /// Which paths are wanted.
 #[derive(Debug, Clone, Default)]

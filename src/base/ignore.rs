@@ -1,6 +1,6 @@
-//! `.dockerignore`: which paths of a context are sent. The meaning is that of moby's `patternmatcher` and
-//! `ignorefile`, oddities included, because `BuildKit` reads the file on its side and leaves the matching to
-//! us. Pure; paths are relative to the context and separated by `/`.
+//! Patterns of paths as `.dockerignore` has them. The meaning is that of moby's `patternmatcher` and `ignorefile`,
+//! oddities included: a build and a watch rule ask here which paths they leave out. Paths are relative to where the
+//! patterns stand and separated by `/`.
 
 use regex_automata::meta::Regex;
 
