@@ -133,8 +133,8 @@ pub async fn copy(context: &Context, options: &Options) -> Result<Copied, Failur
         }
     };
     let part = if options.subset.is_empty() { "" } else { ", a part" };
-    let audit =
-        (!options.masked).then(|| format!("raw data of {}, confirmed by {}", source.name, context.user()));
+    let audit = (!options.masked && !options.schema_only)
+        .then(|| format!("raw data of {}, confirmed by {}", source.name, context.user()));
     let Done { rows, attestation } = done;
     let message = format!("copied from {}{part}", source.name);
     let told = Told { word: "copied", message, attestation, audit, force: options.force };
