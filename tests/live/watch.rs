@@ -572,7 +572,7 @@ x-devenv: {migrations: db/migrations}
     // What was applied is not applied again.
     site.file("db/migrations/3_mails.sql", "create table mails (id bigint);\n");
     watching.says("migration `3_mails` was applied as it was before");
-    assert_eq!(site.branches(), ["*feat", "main"]);
+    assert_eq!(site.branches(), ["main", "*feat"]);
 }
 
 // ── at random ───────────────────────────────────────────────────────────────────────────────────────────────

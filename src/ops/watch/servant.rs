@@ -26,6 +26,9 @@ const COMPARED: usize = 1000;
 /// How long after something did not work it is tried again: at first, and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
+/// How often no line can be opened to a container that runs before that is told.
+const TRIES: u32 = 3;
+
 /// What a servant hears.
 #[derive(Debug)]
 pub(super) enum Word {
@@ -75,6 +78,8 @@ pub(super) struct Servant<'a> {
     /// What was told last of what does not work.
     trouble: Option<String>,
     pause: Duration,
+    /// How often in a row no line could be opened.
+    tries: u32,
 }
 
 impl<'a> Servant<'a> {
@@ -98,6 +103,7 @@ impl<'a> Servant<'a> {
             owed: BTreeMap::new(),
             trouble: None,
             pause: AGAIN.0,
+            tries: 0,
         }
     }
 
@@ -105,7 +111,7 @@ impl<'a> Servant<'a> {
     pub(super) async fn run(mut self, mut heard: UnboundedReceiver<Word>) {
         loop {
             let mut work = Work::default();
-            let is_well = self.trouble.is_none() && self.owed.is_empty();
+            let is_well = self.trouble.is_none() && self.owed.is_empty() && self.tries == 0;
             let word = tokio::select! {
                 word = heard.recv() => word,
                 () = tokio::time::sleep(self.pause), if !is_well => Some(Word::Look),
@@ -197,6 +203,9 @@ impl<'a> Servant<'a> {
         }
         let mut written = BTreeSet::new();
         let containers = self.containers().await?;
+        if containers.is_empty() {
+            self.tries = 0;
+        }
         self.links.retain(|id, _| containers.iter().any(|container| container.id == *id));
         for container in containers {
             let within = self.engine.within(&container.id).await;
@@ -205,6 +214,7 @@ impl<'a> Servant<'a> {
                 within => within.map_err(failures::engine)?,
             };
             if within.run.is_none() {
+                self.tries = 0;
                 self.links.remove(&container.id);
                 continue;
             }
@@ -215,19 +225,21 @@ impl<'a> Servant<'a> {
             let link = Link::open(self.context, &self.engine, &container, within).await;
             let link = match link {
                 Ok(link) => link,
-                // It has ended again.
-                Err(_) if !self.runs(&container).await? => continue,
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    self.is_on_its_way(&container, failure).await?;
+                    continue;
+                }
             };
             self.links.insert(container.id.clone(), link);
             let began = Instant::now();
             match self.catch_up(&container.id, began).await {
-                Ok(rules) => written.extend(rules),
+                Ok(rules) => {
+                    self.tries = 0;
+                    written.extend(rules);
+                }
                 Err(failure) => {
                     self.links.remove(&container.id);
-                    if self.runs(&container).await? {
-                        return Err(failure);
-                    }
+                    self.is_on_its_way(&container, failure).await?;
                 }
             }
         }
@@ -240,12 +252,16 @@ impl<'a> Servant<'a> {
         Ok(found)
     }
 
-    async fn runs(&self, container: &Container) -> Result<bool, Failure> {
-        match self.engine.within(&container.id).await {
-            Ok(within) => Ok(within.run.is_some()),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(failures::engine(error)),
-        }
+    /// After a line broke: nothing is wrong when the container has ended, or is about to be started again, of which the
+    /// engine knows a moment later; then it is tried again soon.
+    async fn is_on_its_way(&mut self, container: &Container, failure: Failure) -> Result<(), Failure> {
+        let runs = match self.engine.within(&container.id).await {
+            Ok(within) => within.run.is_some(),
+            Err(error) if error.is_not_found() => false,
+            Err(error) => return Err(failures::engine(error)),
+        };
+        self.tries = if runs { self.tries + 1 } else { 0 };
+        if self.tries > TRIES { Err(failure) } else { Ok(()) }
     }
 
     /// Makes a container equal to the folders; says which rules wrote something.
