@@ -175,7 +175,11 @@ impl Gate {
 
     /// Says where an entry belongs, or why it is not let in.
     pub fn admit(&mut self, entry: &Entry) -> Result<Place, Refused> {
-        let path = entry.path.strip_suffix(b"/").unwrap_or(&entry.path);
+        // Only a folder's name may end so.
+        let path = match entry.kind {
+            Kind::Folder => entry.path.strip_suffix(b"/").unwrap_or(&entry.path),
+            _ => &entry.path,
+        };
         let told = || shown(&entry.path);
         if self.sealed {
             return Err(Refused::Form("something follows its checksum"));
