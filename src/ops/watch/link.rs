@@ -123,10 +123,13 @@ impl Link {
         };
         // Of a run that has just ended.
         engine.remove_container(&own.name, false).await.map_err(failures::engine)?;
+        // One that was made and not started would stay when the watch is ended here.
+        let hold = context.stop.hold().await;
         let program = engine.create_own(&own).await.map_err(failures::engine)?;
         let opened = async {
             let Talk { hear, say } = engine.talk(&program).await.map_err(failures::engine)?;
             engine.start(&program).await.map_err(failures::engine)?;
+            drop(hold);
             let hear = BufReader::new(hear);
             let mut link = Self { name: container.name.clone(), within, hear, talk: say };
             link.ask(&Ask::Hello).await?;
