@@ -13,7 +13,7 @@ use crate::ui::{Table, Ui, words};
 /// Fill tables with rows that are made up, the same for the same seed
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv db generate                              1,000 rows in every table that users made\n  devenv db generate --rows users=10k --seed 42   more of one\n  devenv db generate --scale 100                  100,000 in each; the first ones are the same\n  devenv db generate --dry-run                    the plan, and whether it can be carried out\n\nForeign keys, unique columns and checks are kept; what cannot be is refused before the first row. Nothing\ngenerated reaches anyone: addresses of mail end in example.com and its like, telephone numbers are nobody's.\nWhat columns hold can be said in the compose file:\n  x-devenv:\n    generate: {seed: 42, tables: {orders: {rows: 50k, columns: {status: [new, paid]}, fanout: {user_id: zipf}}}}"
+    after_help = "Examples:\n  devenv db generate                              1,000 rows in every table that users made\n  devenv db generate --rows users=10k --seed 42   more of one\n  devenv db generate --scale 100                  100,000 in each; the first ones are the same\n  devenv db generate --dry-run                    the plan, and whether it can be carried out\n\nForeign keys, unique columns and checks are kept; what cannot be is refused before the first row. Nothing generated reaches anyone: addresses of mail end in example.com and its like, telephone numbers are nobody's.\nWhat columns hold can be said in the compose file:\n  x-devenv:\n    generate: {seed: 42, tables: {orders: {rows: 50k, columns: {status: [new, paid]}, fanout: {user_id: zipf}}}}"
 )]
 pub(super) struct Generate {
     /// So many rows of a table, such as `users=10k`

@@ -11,7 +11,7 @@ use crate::ui::{Table, Ui, words};
 /// Let the environment follow `git checkout`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv hooks install\n  git checkout feat/login      its environment is brought up in the background\n  devenv hooks status\n  devenv hooks uninstall\n\nHooks that are there go on working, those of husky and lefthook too, and `uninstall` leaves each file as it was.\nAfter a checkout the environment follows where the one before runs. Before a commit it is checked that commands\nhere work on the git branch's environment; `git commit --no-verify` passes over that."
+    after_help = "Examples:\n  devenv hooks install\n  git checkout feat/login      its environment is brought up in the background\n  devenv hooks status\n  devenv hooks uninstall\n\nHooks that are there go on working, those of husky and lefthook too, and `uninstall` leaves each file as it was.\nAfter a checkout the environment follows where the one before runs. Before a commit it is checked that commands here work on the git branch's environment; `git commit --no-verify` passes over that."
 )]
 pub(super) struct Hooks {
     #[command(subcommand)]

@@ -16,7 +16,7 @@ use crate::ui::Ui;
 /// Give a folder what devenv needs: a stack from a template, or only what your own compose file lacks
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  devenv init --template supabase shop     a new project in the folder shop\n  devenv init --template supabase          a stack for the Supabase project here; supabase/ stays as it is\n  devenv init --vscode                     tasks and schemas for the compose file here\n  devenv init --template supabase --dry-run\n\nTouches: files in that folder only. Yours are never overwritten: what differs ends the command before\nanything is written, and --force keeps a copy of it. It can be given again at any time."
+    after_help = "Examples:\n  devenv init --template supabase shop     a new project in the folder shop\n  devenv init --template supabase          a stack for the Supabase project here; supabase/ stays as it is\n  devenv init --vscode                     tasks and schemas for the compose file here\n  devenv init --template supabase --dry-run\n\nTouches: files in that folder only. Yours are never overwritten: what differs ends the command before anything is written, and --force keeps a copy of it. It can be given again at any time."
 )]
 pub(super) struct Init {
     /// The folder; it is made if it is not there [default: this one]
