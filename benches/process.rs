@@ -11,6 +11,11 @@ pub struct Programs {
     pub compose: Option<PathBuf>,
 }
 
+/// An error as a sentence.
+pub fn told(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
 /// The checkout.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

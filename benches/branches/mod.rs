@@ -24,7 +24,7 @@ use bollard::query_parameters::{
 };
 
 use crate::Options;
-use crate::process::Programs;
+use crate::process::{Programs, told};
 use crate::table::Report;
 use servers::Plain;
 use site::Site;
@@ -37,10 +37,6 @@ const XFS: &str = "bench-pool-xfs";
 const KEEPER: &str = "devenv.local/keeper";
 const SUBJECTS: [&str; 5] =
     [create::SUBJECT, running::SUBJECT, running::MEMORY, many::SUBJECT, turning::SUBJECT];
-
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
 
 /// What all parts work with.
 struct Bench<'a> {

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use serde_json::{Value, json};
 
 use crate::Options;
-use crate::process::{self, Programs};
+use crate::process::{self, Programs, told};
 use crate::table::{Report, Row, Target, Unit};
 
 const SUBJECT: &str = "gateway";
@@ -23,10 +23,6 @@ const HTTP: u16 = 19_180;
 const POSTGRES: u16 = 19_154;
 const NGINX: u16 = 19_181;
 const PGBOUNCER: u16 = 19_155;
-
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
 
 /// The stack, the gateway, and devenv working on both.
 struct Bench<'a> {

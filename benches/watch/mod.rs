@@ -11,17 +11,13 @@ use bollard::Docker;
 use bollard::query_parameters::{InspectContainerOptions, RemoveContainerOptionsBuilder};
 
 use crate::Options;
-use crate::process::{self, Programs};
+use crate::process::{self, Programs, told};
 use crate::table::{Report, Row, Target, Unit};
 
 const SUBJECT: &str = "watch";
 const COMPOSE: &str = include_str!("compose.yaml");
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
 
 fn project(name: &str) -> String {
     format!("dvb-watch-{name}")

@@ -2,6 +2,7 @@
 
 pub mod civil;
 pub mod copy_text;
+pub mod digest;
 pub mod digits;
 pub mod event;
 pub mod failure;

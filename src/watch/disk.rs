@@ -14,8 +14,13 @@ const TICK: i64 = 20_000_000;
 
 /// What stands at a path below a root; none where there is nothing, or nothing that can be written elsewhere.
 pub(super) fn entry(path: &Path) -> io::Result<Option<Entry>> {
+    Ok(found(path)?.as_ref().and_then(describe))
+}
+
+/// What stands at a path itself; none where nothing does, or where a folder above is none.
+pub fn found(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
-        Ok(found) => Ok(describe(&found)),
+        Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(None)
         }

@@ -5,14 +5,14 @@
 //! `tar`, sees volumes, removes and renames, and ends with the container. It keeps no file half written: each is
 //! made beside its place and renamed.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
-
+use super::disk::found as look;
+use crate::base::digest::sha256;
 use crate::reload::protocol::{Answer, Ask, Be, Make, Should};
 
 /// Files up to this size are compared with what is there before they are written.
@@ -281,7 +281,7 @@ impl Inside {
             Be::File(size, digest) => {
                 !found.is_file()
                     || found.len() != *size
-                    || File::open(&place).and_then(hash).map_or(true, |there| there != *digest)
+                    || File::open(&place).and_then(sha256).map_or(true, |there| there != *digest)
             }
         }
     }
@@ -315,27 +315,6 @@ enum Made {
     Same,
     /// It is whole, beside its place.
     Beside(PathBuf),
-}
-
-/// The SHA-256 of what is read, in hexadecimal digits.
-pub fn hash(mut file: impl Read) -> io::Result<String> {
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(digest.finalize())),
-            length => digest.update(&buffer[..length]),
-        }
-    }
-}
-
-/// What stands at a path; none where nothing does, or where a folder above is none.
-fn look(place: &Path) -> io::Result<Option<Metadata>> {
-    match fs::symlink_metadata(place) {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// A name beside a path.
@@ -480,7 +459,7 @@ mod tests {
         make(&mut inside, vec![(file("/a", b"one"), &b"one"[..])]);
         let should = |path: &str, content: &[u8], mode, make| Should {
             path: path.to_owned(),
-            be: Be::File(content.len() as u64, hash(content).unwrap()),
+            be: Be::File(content.len() as u64, sha256(content).unwrap()),
             mode,
             make,
         };

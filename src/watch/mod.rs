@@ -9,7 +9,7 @@ mod disk;
 pub mod inside;
 
 pub use changes::{How, Told, Watching, start};
-pub use disk::{content, read_link};
+pub use disk::{content, found, read_link};
 
 use std::path::PathBuf;
 

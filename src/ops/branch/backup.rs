@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use super::copy::server::superuser;
 use super::dump::{Beside, Form, whole, write};
 use super::restore::{self, Restored, fill};
 use super::{Branches, failpoint, now, url};
+use crate::base::digest::sha256;
 use crate::base::{Event, Failure, Kind, Place};
 use crate::lineage::keep::{Keep, kept};
 use crate::ops::mask::{discreet, list, name, tables};
@@ -193,13 +194,7 @@ fn record(folder: &Path, backup: &Backup) -> Result<(), Failure> {
 }
 
 fn hash(file: &Path) -> io::Result<String> {
-    let (mut file, mut hash, mut buffer) = (File::open(file)?, Sha256::new(), vec![0; 1 << 18]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(hash.finalize())),
-            count => hash.update(&buffer[..count]),
-        }
-    }
+    sha256(File::open(file)?)
 }
 
 /// All backups of the project, the newest first.

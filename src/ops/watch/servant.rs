@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::link::{Came, Link, Piece};
+use crate::base::digest::sha256;
 use crate::base::{Event, Failure, Kind};
 use crate::compose::project::Hook;
 use crate::engine::Engine;
@@ -480,7 +481,7 @@ fn should(rule: &Rule, path: &str, entry: &Entry, make: bool) -> Option<Should> 
         Stands::File => {
             let (file, mode, ..) = watch::content(&place).ok()?;
             let size = file.metadata().ok()?.len();
-            (Be::File(size, watch::inside::hash(file).ok()?), mode)
+            (Be::File(size, sha256(file).ok()?), mode)
         }
     };
     Some(Should { path: rule.inside(path), be, mode, make })
@@ -492,18 +493,18 @@ fn pieces(rule: &Rule, paths: &BTreeSet<String>) -> Vec<Piece> {
     for path in paths {
         let inside = rule.inside(path);
         let place = place(rule, path);
-        match std::fs::symlink_metadata(&place) {
-            Ok(found) if found.is_dir() && path.is_empty() => {}
-            Ok(found) if found.is_dir() => {
+        match watch::found(&place) {
+            Ok(Some(found)) if found.is_dir() && path.is_empty() => {}
+            Ok(Some(found)) if found.is_dir() => {
                 there.push(Piece::plain(Make::Folder { path: inside, mode: mode(&found) }));
             }
-            Ok(found) if found.is_symlink() => {
+            Ok(Some(found)) if found.is_symlink() => {
                 there.extend(
                     watch::read_link(&place).ok().map(|to| Piece::plain(Make::Link { path: inside, to })),
                 );
             }
-            Ok(found) if found.is_file() => there.extend(Piece::file(&place, inside).ok()),
-            Err(error) if is_gone(&error) && !path.is_empty() => {
+            Ok(Some(found)) if found.is_file() => there.extend(Piece::file(&place, inside).ok()),
+            Ok(None) if !path.is_empty() => {
                 gone.push(Piece::plain(Make::Nothing { path: inside }));
             }
             // A pipe or a socket is nobody else's; what cannot be seen is not known to be gone.
@@ -513,10 +514,6 @@ fn pieces(rule: &Rule, paths: &BTreeSet<String>) -> Vec<Piece> {
     gone.reverse();
     gone.extend(there);
     gone
-}
-
-fn is_gone(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 fn mode(found: &std::fs::Metadata) -> u32 {
